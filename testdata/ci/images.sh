@@ -5,7 +5,7 @@ suite=bookworm
 
 make_images() {
   mkdir -p "$work/bin" "$work/images"
-  (cd "$src" && CGO_ENABLED=0 go build -o "$work/bin/" ./testdata/ci/push ./testdata/ci/count ./testdata/ci/faults) || return
+  (cd "$src" && CGO_ENABLED=0 go build -o "$work/bin/" ./testdata/ci/push ./testdata/ci/count) || return
   chmod 755 "$work/bin" "$work"/bin/*
   busybox_layer && debian_layer && push_images
 }
