@@ -1,0 +1,124 @@
+package harness
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// broken KIND puts a registry with a defect in front of the test registry, as docker.io of this script:
+//
+//	refuse    nobody listens
+//	silent    accepts and never answers
+//	auth      wants a user (rl, password secret) by basic authentication
+//	truncate  ends a layer's body half way
+//	corrupt   changes one byte in each layer
+//	long      goes on after a layer's end
+//	error     500 for each layer
+//	none      the good registry again
+func (w World) broken(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: broken KIND")
+	}
+	addr := w.Registry
+	switch args[0] {
+	case "none":
+	case "refuse", "silent":
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		ts.Check(err)
+		addr = l.Addr().String()
+		// Nobody accepts, but the kernel does: that is silence.
+		if args[0] == "silent" {
+			ts.Defer(func() { l.Close() })
+		} else {
+			l.Close()
+		}
+	default:
+		defect, ok := defects[args[0]]
+		if !ok {
+			ts.Fatalf("broken: unknown kind %q", args[0])
+		}
+		server := httptest.NewServer(defect(w.proxy()))
+		ts.Defer(server.Close)
+		addr = server.Listener.Addr().String()
+	}
+	ts.Setenv("BROKEN", addr)
+	ts.Check(os.WriteFile(registriesFile(ts), []byte(Registries(addr)), 0o644))
+}
+
+func (w World) proxy() http.Handler {
+	return httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: w.Registry})
+}
+
+// defects make a bad registry of a good one.
+var defects = map[string]func(http.Handler) http.Handler{
+	"auth":     wantUser,
+	"truncate": onLayers(func(b []byte) []byte { return b[:len(b)/2] }),
+	"corrupt":  onLayers(func(b []byte) []byte { b[len(b)/2] ^= 1; return b }),
+	"long":     onLayers(func(b []byte) []byte { return append(b, "more"...) }),
+	"error":    refuseLayers,
+}
+
+func wantUser(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user == "rl" && password == "secret" {
+			next.ServeHTTP(rw, r)
+			return
+		}
+		rw.Header().Set("WWW-Authenticate", `Basic realm="tests"`)
+		http.Error(rw, `{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}`, http.StatusUnauthorized)
+	})
+}
+
+// big is more than any configuration here has, and less than any layer.
+const big = 100 << 10
+
+func isBlob(r *http.Request) bool {
+	return r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/")
+}
+
+// onLayers changes the bytes of layers, and no header but the connection's end.
+func onLayers(change func([]byte) []byte) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if !isBlob(r) {
+				next.ServeHTTP(rw, r)
+				return
+			}
+			body, status := fetch(next, r)
+			if len(body) > big {
+				body = change(body)
+			}
+			// Chunked, so that the length alone does not give it away.
+			rw.WriteHeader(status)
+			rw.(http.Flusher).Flush()
+			io.Copy(rw, bytes.NewReader(body))
+		})
+	}
+}
+
+func refuseLayers(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if isBlob(r) {
+			time.Sleep(10 * time.Millisecond)
+			http.Error(rw, "out of order", http.StatusInternalServerError)
+			return
+		}
+		next.ServeHTTP(rw, r)
+	})
+}
+
+func fetch(next http.Handler, r *http.Request) ([]byte, int) {
+	rec := httptest.NewRecorder()
+	next.ServeHTTP(rec, r)
+	return rec.Body.Bytes(), rec.Code
+}

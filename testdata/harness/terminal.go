@@ -1,0 +1,208 @@
+package harness
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+)
+
+// patience is for one answer of a program on a terminal.
+const patience = 30 * time.Second
+
+// session is rl on a terminal of its own.
+type session struct {
+	t   *testing.T
+	tty *os.File
+	cmd *exec.Cmd
+	mu  sync.Mutex
+	out bytes.Buffer
+}
+
+// Terminal runs the terminal tests.
+func (w World) Terminal(t *testing.T) {
+	home, run, err := w.NewHome(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { removeTree(home) })
+	env := []string{"HOME=" + home, "XDG_RUNTIME_DIR=" + run, "TERM=xterm", "USER=" + os.Getenv("USER"), "PATH=" + os.Getenv("PATH")}
+	cases := []struct {
+		name string
+		test func(*session)
+		args []string
+	}{
+		{"size", size, []string{"-it", "alpine", "sh"}},
+		{"interrupt", interrupt, []string{"-it", "alpine", "sh"}},
+		{"jobs", jobs, []string{"-it", "alpine", "sh"}},
+		{"end-of-file", endOfFile, []string{"-it", "alpine", "cat"}},
+		{"raw", raw, []string{"-it", "alpine", "sh"}},
+		{"hangup", hangup, []string{"-it", "alpine", "sleep", "1000"}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			s := start(t, w.RL, env, c.args)
+			c.test(s)
+			if left := waitLeft(home, run); len(left) > 0 {
+				t.Errorf("left behind: %q", left)
+			}
+		})
+	}
+}
+
+func waitLeft(home, run string) (left []string) {
+	for range 250 {
+		if left = Left(home, run); len(left) == 0 {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return left
+}
+
+func start(t *testing.T, rl string, env, args []string) *session {
+	cmd := exec.Command(rl, append([]string{"run", "--rm"}, args...)...)
+	cmd.Env = env
+	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 33, Cols: 77})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &session{t: t, tty: tty, cmd: cmd}
+	t.Cleanup(func() { tty.Close(); cmd.Process.Kill() })
+	go s.read()
+	return s
+}
+
+func (s *session) read() {
+	buf := make([]byte, 4096)
+	for n, err := s.tty.Read(buf); err == nil; n, err = s.tty.Read(buf) {
+		s.mu.Lock()
+		s.out.Write(buf[:n])
+		s.mu.Unlock()
+	}
+}
+
+func (s *session) seen() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.out.String()
+}
+
+func (s *session) typeKeys(keys string) {
+	s.t.Helper()
+	if _, err := s.tty.WriteString(keys); err != nil {
+		s.t.Fatalf("typing %q: %v", keys, err)
+	}
+}
+
+// expect waits for a text that the keys' own echo does not have.
+func (s *session) expect(text string) {
+	s.t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if strings.Contains(s.seen(), text) {
+			return
+		}
+	}
+	s.t.Fatalf("no %q within %v; the terminal shows %q", text, patience, s.seen())
+}
+
+func (s *session) ends(want int) {
+	s.t.Helper()
+	done := make(chan error, 1)
+	go func() { done <- s.cmd.Wait() }()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		s.cmd.Process.Kill()
+		s.t.Fatalf("rl did not end; the terminal shows %q", s.seen())
+	}
+	if got := s.cmd.ProcessState.ExitCode(); got != want {
+		s.t.Errorf("status %d, want %d; the terminal shows %q", got, want, s.seen())
+	}
+}
+
+// size: the container's terminal is as large as ours, and follows it.
+func size(s *session) {
+	s.typeKeys("stty size; test -t 0 && test -t 1 && test -t 2 && echo is''-tty; tty\n")
+	s.expect("33 77")
+	s.expect("is-tty")
+	s.expect("/dev/pts/0")
+	if err := pty.Setsize(s.tty, &pty.Winsize{Rows: 44, Cols: 99}); err != nil {
+		s.t.Fatal(err)
+	}
+	// The signal takes its way: the shell asks until it knows.
+	s.typeKeys("until stty size | grep '44 99'; do sleep 0.1; done; exit 7\n")
+	s.expect("44 99")
+	s.ends(7)
+}
+
+// interrupt: ^C is the container's matter.
+func interrupt(s *session) {
+	s.typeKeys("trap 'echo caught''-it' INT; echo rea''dy\n")
+	s.expect("ready")
+	s.typeKeys("\x03")
+	s.typeKeys("\n")
+	s.expect("caught-it")
+	s.typeKeys("exit 0\n")
+	s.ends(0)
+}
+
+// jobs: the shell has a controlling terminal, so ^C ends its foreground job alone.
+func jobs(s *session) {
+	s.typeKeys("echo rea''dy; sleep 1000\n")
+	s.expect("ready")
+	time.Sleep(200 * time.Millisecond)
+	s.typeKeys("\x03")
+	s.typeKeys("echo st''atus $?; exit 5\n")
+	s.expect("status 130")
+	s.ends(5)
+}
+
+func endOfFile(s *session) {
+	s.typeKeys("hello\n")
+	s.expect("hello\r\nhello\r\n")
+	s.typeKeys("\x04")
+	s.ends(0)
+}
+
+// raw: while the container runs our terminal is raw; afterwards it is as before.
+func raw(s *session) {
+	before := s.modes()
+	s.typeKeys("echo rea''dy\n")
+	s.expect("ready")
+	during := s.modes()
+	if strings.Contains(during, " icanon") {
+		s.t.Errorf("the outer terminal is not raw: %s", during)
+	}
+	s.typeKeys("exit 0\n")
+	s.ends(0)
+	if after := s.modes(); strings.Contains(after, "-icanon") || strings.Contains(after, "-echo ") {
+		s.t.Errorf("the outer terminal is not as before:\n%s\n%s", before, after)
+	}
+}
+
+func (s *session) modes() string {
+	cmd := exec.Command("stty", "-a")
+	cmd.Stdin = s.tty
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		s.t.Fatalf("stty: %v: %s", err, out)
+	}
+	return fmt.Sprintf(" %s ", strings.Join(strings.Fields(string(out)), " "))
+}
+
+// hangup: the terminal's end is rl's, and rl's the container's.
+func hangup(s *session) {
+	time.Sleep(500 * time.Millisecond)
+	if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		s.t.Fatal(err)
+	}
+	s.ends(129)
+}
