@@ -34,7 +34,7 @@ busybox_layer() {
 debian_layer() {
   local tar=$work/images/debian-$suite.tar
   [[ ! -s $tar ]] || return 0
-  mmdebstrap --quiet --variant=minbase --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
+  mmdebstrap --quiet --format=tar --variant=minbase --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
     "$suite" "$tar.new" "$(debian_mirror)" && mv "$tar.new" "$tar"
 }
 
