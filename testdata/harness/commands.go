@@ -27,6 +27,7 @@ func (w World) commands() map[string]command {
 		"echoer": echoer,
 		"broken": w.broken,
 		"left":   left,
+		"signal": signal,
 	}
 }
 
@@ -80,6 +81,16 @@ func count(ts *testscript.TestScript, neg bool, args []string) {
 	if got := fmt.Sprint(len(ts.ReadFile(args[1]))); got != args[0] {
 		ts.Fatalf("%s has %s bytes, want %s", args[1], got, args[0])
 	}
+}
+
+// signal NAME sends a signal to the background command that was started last: testscript's own kill knows two of them.
+func signal(ts *testscript.TestScript, neg bool, args []string) {
+	signals := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP, "USR1": syscall.SIGUSR1, "KILL": syscall.SIGKILL}
+	cmds := ts.BackgroundCmds()
+	if neg || len(args) != 1 || signals[args[0]] == 0 || len(cmds) == 0 {
+		ts.Fatalf("usage: signal TERM|HUP|USR1|KILL, after a command in the background")
+	}
+	ts.Check(cmds[len(cmds)-1].Process.Signal(signals[args[0]]))
 }
 
 // left fails when a container's process, mount or directory is left; the end of each script does the same.
