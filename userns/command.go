@@ -1,0 +1,89 @@
+package userns
+
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Process is a program that was started and not yet waited for.
+type Process struct {
+	name  string
+	child *Child
+}
+
+// ExitError is a program that ended with another status than 0.
+type ExitError struct {
+	Program string
+	Status  unix.WaitStatus
+}
+
+// Error names the program and how it ended.
+func (e *ExitError) Error() string {
+	if e.Status.Signaled() {
+		return fmt.Sprintf("%s: killed by %s", e.Program, e.Status.Signal())
+	}
+	return fmt.Sprintf("%s: exit status %d", e.Program, e.Status.ExitStatus())
+}
+
+// Wait waits for the program's end.
+func (p *Process) Wait() error {
+	status, err := p.child.Wait()
+	p.child.closePIDFD()
+	if err != nil {
+		return err
+	}
+	if !status.Exited() || status.ExitStatus() != 0 {
+		return &ExitError{p.name, status}
+	}
+	return nil
+}
+
+// Command starts our own binary again under the name role, as root of a new
+// user namespace with the maps. It has our standard streams and environment,
+// and dies with us.
+func Command(m Map, role string, args []string) (*Process, error) {
+	return start("/proc/self/exe", append([]string{role}, args...), os.Environ(), [3]int{0, 1, 2},
+		Config{Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS, OwnFiles: true}, &m)
+}
+
+// CommandIn is Command in a user namespace that exists.
+func CommandIn(usernsFD int, role string, args []string) (*Process, error) {
+	s := NewScript()
+	s.Do("joining", "the user namespace", unix.SYS_SETNS, Int(usernsFD), Int(unix.CLONE_NEWUSER))
+	return launch(s, "/proc/self/exe", append([]string{role}, args...), os.Environ(), [3]int{0, 1, 2}, Config{OwnFiles: true}, nil)
+}
+
+func start(path string, argv, env []string, stdio [3]int, c Config, m *Map) (*Process, error) {
+	return launch(NewScript(), path, argv, env, stdio, c, m)
+}
+
+// launch runs a program after the steps of s. A descriptor of -1 is left out.
+func launch(s *Script, path string, argv, env []string, stdio [3]int, c Config, m *Map) (*Process, error) {
+	child, err := Clone(c)
+	if err != nil {
+		return nil, err
+	}
+	if m != nil {
+		if err := child.WriteMaps(*m); err != nil {
+			child.Kill()
+			return nil, err
+		}
+		for _, nr := range []uintptr{unix.SYS_SETRESGID, unix.SYS_SETRESUID} {
+			s.Do("becoming root of", "the user namespace", nr, Int(0), Int(0), Int(0))
+		}
+		// A change of ids clears the signal that the prologue has set.
+		s.Do("setting", "the parent-death signal", unix.SYS_PRCTL, Int(unix.PR_SET_PDEATHSIG), Int(int(unix.SIGKILL)), Int(0), Int(0), Int(0))
+	}
+	for i, fd := range stdio {
+		if fd >= 0 && fd != i {
+			s.Do("setting descriptor", fmt.Sprint(i), unix.SYS_DUP3, Int(fd), Int(i), Int(0))
+		}
+	}
+	s.ExecAny([]string{path}, argv, env)
+	if err := child.Run(s); err != nil {
+		return nil, err
+	}
+	return &Process{argv[0], child}, nil
+}

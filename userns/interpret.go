@@ -1,0 +1,154 @@
+package userns
+
+import (
+	"syscall"
+	"unsafe"
+)
+
+// Kinds of an operation.
+const (
+	opSyscall uintptr = iota
+	opJump            // to then
+	opCopy            // 4 bytes
+	opTryExec         // a path that may be missing or closed to us
+	opNoExec          // the end of the paths
+)
+
+// operation is one row of the table. All words, so that the child needs no Go
+// type and no write barrier.
+type operation struct {
+	kind, nr, count uintptr
+	args            [6]uintptr
+	slots           uintptr // bit i: args[i] is the index of a result
+	save            uintptr // 1 + index of the result; 0: not kept
+	then, orElse    uintptr // index to go to on success, on error; 0: none
+	want            uintptr // 1 + the only good result; 0: any
+	ignoreAll       uintptr
+	ignore          [4]uintptr // errnos
+	to, from        *uint32    // of opCopy
+}
+
+// block is what parent and child share; it lies outside of Go's heap.
+type block struct {
+	word    uint32     // 1 until the child has left our memory
+	release uint32     // 1 when the child may run
+	ops     *operation // the first of count
+	count   uintptr
+	results *uintptr // the first
+	at      uintptr  // index of the running operation
+	errno   uintptr  // of the operation that failed
+	failed  uintptr
+	telling uintptr // EACCES of an earlier path
+}
+
+const (
+	futexWait = 0
+	futexWake = 1
+)
+
+// interpret runs in the child, on a stack that Go does not know: no stack
+// growth, no allocation, no Go pointer written.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func interpret(b *block) {
+	for b.release == 0 {
+		syscall.RawSyscall6(syscall.SYS_FUTEX, uintptr(unsafe.Pointer(&b.release)), futexWait, 0, 0, 0, 0)
+	}
+	for at := uintptr(0); at < b.count; {
+		b.at = at
+		op := (*operation)(unsafe.Add(unsafe.Pointer(b.ops), at*unsafe.Sizeof(operation{})))
+		next := at + 1
+		if op.kind == opSyscall || op.kind == opTryExec {
+			var a [6]uintptr
+			argument(b, op, &a)
+			r, _, e := syscall.RawSyscall6(op.nr, a[0], a[1], a[2], a[3], a[4], a[5])
+			next = decide(b, op, r, uintptr(e), next)
+		} else {
+			next = pseudo(b, op, next)
+		}
+		if b.failed != 0 {
+			break
+		}
+		at = next
+	}
+	for {
+		syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 255, 0, 0)
+	}
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func argument(b *block, op *operation, a *[6]uintptr) {
+	for i := uintptr(0); i < op.count && i < 6; i++ {
+		a[i] = op.args[i]
+		if op.slots&(1<<i) != 0 {
+			a[i] = *result(b, op.args[i])
+		}
+	}
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func result(b *block, i uintptr) *uintptr {
+	return (*uintptr)(unsafe.Add(unsafe.Pointer(b.results), i*unsafe.Sizeof(uintptr(0))))
+}
+
+// decide gives the index of the next operation.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func decide(b *block, op *operation, r, errno, next uintptr) uintptr {
+	if errno == 0 {
+		if op.save != 0 {
+			*result(b, op.save-1) = r
+		}
+		if op.want != 0 && r != op.want-1 {
+			b.failed = 1
+		}
+		if op.then != 0 {
+			return op.then
+		}
+		return next
+	}
+	switch {
+	case op.kind == opTryExec && (errno == uintptr(syscall.ENOENT) || errno == uintptr(syscall.ENOTDIR)):
+		return next
+	case op.kind == opTryExec && errno == uintptr(syscall.EACCES):
+		b.telling = errno
+		return next
+	case op.ignoreAll != 0 || errno == op.ignore[0] || errno == op.ignore[1] || errno == op.ignore[2] || errno == op.ignore[3]:
+		return next
+	case op.orElse != 0:
+		return op.orElse
+	}
+	b.errno, b.failed = errno, 1
+	return next
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func pseudo(b *block, op *operation, next uintptr) uintptr {
+	switch op.kind {
+	case opJump:
+		return op.then
+	case opCopy:
+		*op.to = *op.from
+	case opNoExec:
+		b.errno, b.failed = uintptr(syscall.ENOENT), 1
+		if b.telling != 0 {
+			b.errno = b.telling
+		}
+	}
+	return next
+}
+
+// rawClone is clone(2); only the parent returns. pid is -errno on failure.
+//
+//go:noescape
+func rawClone(flags, stack uintptr, pidfd *int32, word *uint32, b *block) (pid uintptr)

@@ -1,0 +1,195 @@
+package userns
+
+import (
+	"strings"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Script is a list of system calls for a child to run in order. Its buffers
+// live until Run returns; the kernel may write into them.
+type Script struct {
+	ops     []operation
+	names   []name
+	keep    [][]byte
+	arena   []byte
+	vectors [][]uintptr
+	slots   int
+	labels  []int // index of the operation that a label marks
+}
+
+// name is what an error says of a step; whole sentences cost too much here.
+type name struct{ op, object string }
+
+// Arg is an argument of a system call.
+type Arg struct {
+	value uintptr
+	slot  bool
+}
+
+// Slot is the result of an earlier step.
+type Slot int
+
+// Label is a place in the script, to be jumped to from before it.
+type Label int
+
+// Step is a system call being described. It is used up by the next Do.
+type Step struct {
+	s  *Script
+	at int
+}
+
+// arenaSize is the unit in which the strings of a script are allocated.
+const arenaSize = 8192
+
+// NewScript makes an empty script with room for a common container.
+func NewScript() *Script {
+	return &Script{ops: make([]operation, 0, 320), names: make([]name, 0, 320)}
+}
+
+// Int is a number.
+func Int[T ~int | ~int32 | ~int64 | ~uint | ~uint16 | ~uint32 | ~uint64 | ~uintptr](v T) Arg {
+	return Arg{value: uintptr(v)}
+}
+
+// Arg makes a result an argument.
+func (x Slot) Arg() Arg { return Arg{uintptr(x), true} }
+
+// Str is a NUL-terminated string. A NUL inside would end it early for the
+// kernel, so callers refuse such input before.
+func (s *Script) Str(text string) Arg {
+	if n := len(text) + 1; n > cap(s.arena)-len(s.arena) {
+		s.keep = append(s.keep, s.arena)
+		s.arena = make([]byte, 0, max(arenaSize, n))
+	}
+	start := len(s.arena)
+	s.arena = append(append(s.arena, text...), 0)
+	return Arg{value: uintptr(unsafe.Pointer(&s.arena[start]))}
+}
+
+// Bytes is the address of a buffer.
+func (s *Script) Bytes(b []byte) Arg {
+	if len(b) == 0 {
+		return Arg{}
+	}
+	s.keep = append(s.keep, b)
+	return Arg{value: uintptr(unsafe.Pointer(&b[0]))}
+}
+
+// Strings is a NULL-terminated vector as execve(2) wants it.
+func (s *Script) Strings(list []string) Arg {
+	vector := make([]uintptr, len(list)+1)
+	for i, text := range list {
+		vector[i] = s.Str(text).value
+	}
+	s.vectors = append(s.vectors, vector)
+	return Arg{value: uintptr(unsafe.Pointer(&vector[0]))}
+}
+
+// Do appends a system call. Without further words any error ends the script.
+func (s *Script) Do(op, object string, nr uintptr, args ...Arg) *Step {
+	o := operation{nr: nr, count: uintptr(len(args))}
+	for i, a := range args {
+		o.args[i] = a.value
+		if a.slot {
+			o.slots |= 1 << i
+		}
+	}
+	return s.add(o, op, object)
+}
+
+func (s *Script) add(o operation, op, object string) *Step {
+	s.ops = append(s.ops, o)
+	s.names = append(s.names, name{op, object})
+	return &Step{s, len(s.ops) - 1}
+}
+
+func (st *Step) operation() *operation { return &st.s.ops[st.at] }
+
+// Save keeps the result for later steps.
+func (st *Step) Save() Slot {
+	slot := st.s.slots
+	st.s.slots++
+	st.operation().save = uintptr(slot) + 1
+	return Slot(slot)
+}
+
+// Ignore goes on after these errors; after any, when none is given.
+func (st *Step) Ignore(errnos ...syscall.Errno) *Step {
+	o := st.operation()
+	if len(errnos) == 0 {
+		o.ignoreAll = 1
+	}
+	for i, e := range errnos {
+		o.ignore[i] = uintptr(e)
+	}
+	return st
+}
+
+// Want makes any other result a failure.
+func (st *Step) Want(v int) *Step {
+	st.operation().want = uintptr(v) + 1
+	return st
+}
+
+// OrElse jumps to the label on an error that is not ignored.
+func (st *Step) OrElse(l Label) *Step {
+	st.operation().orElse = uintptr(l) + 1
+	return st
+}
+
+// Then jumps to the label on success.
+func (st *Step) Then(l Label) *Step {
+	st.operation().then = uintptr(l) + 1
+	return st
+}
+
+// NewLabel makes a label that Mark places.
+func (s *Script) NewLabel() Label {
+	s.labels = append(s.labels, -1)
+	return Label(len(s.labels) - 1)
+}
+
+// Mark places a label before the next step.
+func (s *Script) Mark(l Label) { s.labels[l] = len(s.ops) }
+
+// Jump goes to the label.
+func (s *Script) Jump(l Label) {
+	s.add(operation{kind: opJump, then: uintptr(l) + 1}, "jumping", "")
+}
+
+// Copy32 copies four bytes between buffers: the answer of one ioctl into the
+// request of the next.
+func (s *Script) Copy32(dst []byte, dstOff int, src []byte, srcOff int) {
+	_, _ = dst[dstOff:dstOff+4], src[srcOff:srcOff+4]
+	o := operation{kind: opCopy, to: (*uint32)(unsafe.Pointer(&dst[dstOff])), from: (*uint32)(unsafe.Pointer(&src[srcOff]))}
+	s.add(o, "copying", "")
+}
+
+// ExecAny ends the script with the first of the paths that can be executed. A
+// path that is closed to us is the answer only when no other is found.
+func (s *Script) ExecAny(paths, argv, env []string) {
+	object := strings.Join(paths, " or ")
+	if len(argv) > 0 && len(paths) != 1 {
+		object = argv[0]
+	}
+	args, vars := s.Strings(argv), s.Strings(env)
+	for _, path := range paths {
+		st := s.Do(execOp, object, unix.SYS_EXECVE, s.Str(path), args, vars)
+		st.operation().kind = opTryExec
+	}
+	s.add(operation{kind: opNoExec}, execOp, object)
+}
+
+// link turns labels into indices. Steps only jump forward, so a script ends.
+func (s *Script) link(shift int) {
+	for i := range s.ops {
+		for _, target := range []*uintptr{&s.ops[i].then, &s.ops[i].orElse} {
+			if *target != 0 {
+				*target = uintptr(s.labels[*target-1] + shift)
+			}
+		}
+	}
+}
