@@ -68,7 +68,7 @@ func (c *Child) clone(flags uintptr) syscall.Errno {
 	*pidfd = -1
 	all := ^sigset(0)
 	sigprocmask(&all, &c.saved)
-	pid := rawClone(flags, top, pidfd, &c.block.word, c.block)
+	pid := rawClone(flags, top, pidfd, &c.block.word, c.block, entry())
 	sigprocmask(&c.saved, nil)
 	if int(pid) < 0 {
 		return syscall.Errno(-pid)

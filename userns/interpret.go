@@ -151,4 +151,10 @@ func pseudo(b *block, op *operation, next uintptr) uintptr {
 // rawClone is clone(2); only the parent returns. pid is -errno on failure.
 //
 //go:noescape
-func rawClone(flags, stack uintptr, pidfd *int32, word *uint32, b *block) (pid uintptr)
+func rawClone(flags, stack uintptr, pidfd *int32, word *uint32, b *block, entry uintptr) (pid uintptr)
+
+// entry is the address of interpret's code: what a func value points to.
+func entry() uintptr {
+	f := interpret
+	return **(**uintptr)(unsafe.Pointer(&f))
+}
