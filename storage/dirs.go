@@ -1,7 +1,83 @@
 package storage
 
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
 // Dirs are the directories of one user.
 type Dirs struct {
 	Data string // images, layers and containers
 	Run  string // what does not outlive the session
 }
+
+// Locate finds the user's directories and makes them.
+//
+// Data is $XDG_DATA_HOME/rl, or ~/.local/share/rl. Run is the first that can
+// be had of $XDG_RUNTIME_DIR/rl, /dev/shm/rl-UID and /tmp/rl-UID. The latter
+// two lie where everyone may write, so a directory that is a link, another's
+// or open to others is refused and not mended.
+func Locate(getenv func(string) string, uid int) (Dirs, error) {
+	data := getenv("XDG_DATA_HOME")
+	if !filepath.IsAbs(data) {
+		home := getenv("HOME")
+		if !filepath.IsAbs(home) {
+			return Dirs{}, errors.New("finding the data directory: neither HOME nor XDG_DATA_HOME is an absolute path: export HOME=/home/you")
+		}
+		data = filepath.Join(home, ".local/share")
+	}
+	d := Dirs{Data: filepath.Join(data, "rl")}
+	if err := os.MkdirAll(d.Data, 0o700); err != nil {
+		return Dirs{}, fmt.Errorf("making the data directory: %w: set XDG_DATA_HOME to a directory that you may write", err)
+	}
+	name := "rl-" + strconv.Itoa(uid)
+	places := []string{filepath.Join("/dev/shm", name), filepath.Join("/tmp", name)}
+	if dir := getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
+		places = append([]string{filepath.Join(dir, "rl")}, places...)
+	}
+	var refused []error
+	for _, place := range places {
+		err := private(place, uid)
+		if err == nil {
+			d.Run = place
+			return d, nil
+		}
+		refused = append(refused, err)
+	}
+	return Dirs{}, fmt.Errorf("finding a run directory: %w", errors.Join(refused...))
+}
+
+// private makes dir, or accepts one that is ours alone.
+func private(dir string, uid int) error {
+	err := unix.Mkdir(dir, 0o700)
+	if err != nil && !errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("making %s: %w", dir, err)
+	}
+	var st unix.Stat_t
+	if err := unix.Lstat(dir, &st); err != nil {
+		return fmt.Errorf("looking at %s: %w", dir, err)
+	}
+	switch {
+	case st.Mode&unix.S_IFMT != unix.S_IFDIR:
+		return fmt.Errorf("%s is not a directory", dir)
+	case int(st.Uid) != uid:
+		return fmt.Errorf("%s belongs to uid %d", dir, st.Uid)
+	case st.Mode&0o077 != 0:
+		return fmt.Errorf("%s is open to others (mode %o): chmod 700 %s", dir, st.Mode&0o777, dir)
+	}
+	return nil
+}
+
+// Graph is the root directory of containers/storage.
+func (d Dirs) Graph() string { return filepath.Join(d.Data, "storage") }
+
+func (d Dirs) images() string     { return filepath.Join(d.Data, "index", "images") }
+func (d Dirs) names() string      { return filepath.Join(d.Data, "index", "names") }
+func (d Dirs) aliases() string    { return filepath.Join(d.Data, "index", "aliases") }
+func (d Dirs) containers() string { return filepath.Join(d.Data, "containers") }
+func (d Dirs) taken() string      { return filepath.Join(d.Data, "container-names") }

@@ -1,0 +1,288 @@
+package storage
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// The index is made of small files, so that a lookup is one open and a read:
+//
+//	index/images/ID.json      an image; its lock says that someone uses it
+//	index/names/FULL-NAME     link to ../images/ID.json
+//	index/aliases/AS-TYPED    link to ../names/FULL-NAME
+//
+// Every change is one rename or one unlink.
+
+const suffix = ".json"
+
+// maxEntry bounds what is read of an entry: the config of an image is at most
+// as large as a manifest may be.
+const maxEntry = 8 << 20
+
+// escape makes a reference a file name.
+func escape(ref string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(ref, "%", "%25"), "/", "%2F")
+}
+
+func unescape(name string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(name, "%2F", "/"), "%25", "%")
+}
+
+// Lookup finds an image by what the user typed: a name that was pulled, a full
+// name, or an id or its beginning. The image is not removed until it is closed.
+func (d Dirs) Lookup(ref string) (*Image, error) {
+	for _, path := range d.candidates(ref) {
+		img, err := open(path)
+		if err == nil {
+			img.Names = []string{ref}
+		}
+		if !errors.Is(err, ErrNoImage) {
+			return img, err
+		}
+	}
+	if id := strings.TrimPrefix(ref, "sha256:"); len(id) <= 64 && isHex(id) {
+		return d.byID(id)
+	}
+	return nil, fmt.Errorf("%s: %w", ref, ErrNoImage)
+}
+
+// candidates are the files that may hold ref, the surest first.
+func (d Dirs) candidates(ref string) []string {
+	list := []string{filepath.Join(d.aliases(), escape(ref))}
+	last := ref[strings.LastIndexByte(ref, '/')+1:]
+	if !strings.ContainsAny(last, ":@") {
+		ref += ":latest"
+	}
+	full := []string{ref, "docker.io/" + ref}
+	if first, rest, slash := strings.Cut(ref, "/"); !slash {
+		full = append(full, "docker.io/library/"+ref)
+	} else if first == "docker.io" && !strings.Contains(rest, "/") {
+		full = append(full, "docker.io/library/"+rest)
+	}
+	for _, name := range full {
+		list = append(list, filepath.Join(d.names(), escape(name)))
+	}
+	return list
+}
+
+func isHex(text string) bool {
+	return len(text) >= 3 && strings.Trim(text, "0123456789abcdef") == ""
+}
+
+func (d Dirs) byID(prefix string) (*Image, error) {
+	entries, err := os.ReadDir(d.images())
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("reading the image index: %w", err)
+	}
+	found := ""
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), prefix) {
+			continue
+		}
+		if found != "" {
+			return nil, fmt.Errorf("%s: more than one image id begins so", prefix)
+		}
+		found = e.Name()
+	}
+	if found == "" {
+		return nil, fmt.Errorf("%s: %w", prefix, ErrNoImage)
+	}
+	return open(filepath.Join(d.images(), found))
+}
+
+// open reads an entry and holds its shared lock.
+func open(path string) (*Image, error) {
+	file, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENAMETOOLONG) || errors.Is(err, unix.EINVAL) {
+		return nil, ErrNoImage
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening the image index: %w", err)
+	}
+	img, err := read(file)
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return img, nil
+}
+
+func read(file *os.File) (*Image, error) {
+	if err := lock(file, unix.LOCK_SH); err != nil {
+		return nil, fmt.Errorf("locking %s: %w", file.Name(), err)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(file.Fd()), &st); err != nil {
+		return nil, fmt.Errorf("looking at %s: %w", file.Name(), err)
+	}
+	if st.Nlink == 0 { // removed between open and lock
+		return nil, ErrNoImage
+	}
+	text, err := io.ReadAll(io.LimitReader(file, maxEntry))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", file.Name(), err)
+	}
+	img := &Image{entry: file}
+	if err := json.Unmarshal(text, img); err != nil {
+		return nil, fmt.Errorf("reading %s: %w: remove it and pull the image again", file.Name(), err)
+	}
+	return img, nil
+}
+
+// lock takes a lock that goes with the descriptor. File systems without locks
+// (Lustre without -o flock) answer ENOSYS: images there are not protected from
+// a removal at the same moment.
+func lock(file *os.File, how int) error {
+	for {
+		err := unix.Flock(int(file.Fd()), how)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOLCK):
+			return nil
+		default:
+			return err
+		}
+	}
+}
+
+// Images lists all images with all their names.
+func (d Dirs) Images() ([]*Image, error) {
+	entries, err := os.ReadDir(d.images())
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("reading the image index: %w", err)
+	}
+	names, err := d.Names()
+	if err != nil {
+		return nil, err
+	}
+	var list []*Image
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), suffix) {
+			continue
+		}
+		img, err := open(filepath.Join(d.images(), e.Name()))
+		if errors.Is(err, ErrNoImage) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		img.Close()
+		img.Names = names[img.ID]
+		list = append(list, img)
+	}
+	return list, nil
+}
+
+// Names gives the full names of each image id.
+func (d Dirs) Names() (map[string][]string, error) {
+	entries, err := os.ReadDir(d.names())
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("reading the image index: %w", err)
+	}
+	names := map[string][]string{}
+	for _, e := range entries {
+		target, err := os.Readlink(filepath.Join(d.names(), e.Name()))
+		if err != nil {
+			continue
+		}
+		id := strings.TrimSuffix(filepath.Base(target), suffix)
+		names[id] = append(names[id], unescape(e.Name()))
+	}
+	return names, nil
+}
+
+// Record enters an image under its names; aliases lead to the first of them.
+// The entry is complete before a name leads to it.
+func (d Dirs) Record(img *Image, names, aliases []string) error {
+	for _, dir := range []string{d.images(), d.names(), d.aliases()} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("making the image index: %w", err)
+		}
+	}
+	text, err := json.Marshal(img)
+	if err != nil {
+		return err
+	}
+	entry := filepath.Join(d.images(), img.ID+suffix)
+	// An entry in use stays: its lock is that of the file. The content of an
+	// id does not change, but for where its layers lie.
+	if old, err := os.ReadFile(entry); err != nil || string(old) != string(text) {
+		if err := replace(entry, func(tmp string) error { return os.WriteFile(tmp, text, 0o600) }); err != nil {
+			return fmt.Errorf("recording image %s: %w", img.ID, err)
+		}
+	}
+	for _, name := range names {
+		if err := d.link(d.names(), name, "../images/"+img.ID+suffix); err != nil {
+			return err
+		}
+	}
+	for _, alias := range aliases {
+		if err := d.link(d.aliases(), alias, "../names/"+escape(names[0])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d Dirs) link(dir, name, target string) error {
+	err := replace(filepath.Join(dir, escape(name)), func(tmp string) error { return os.Symlink(target, tmp) })
+	if err != nil {
+		return fmt.Errorf("recording the name %s: %w", name, err)
+	}
+	return nil
+}
+
+// replace makes a file under another name and renames it. What a killed
+// process leaves has no suffix of ours and is overwritten by the next.
+func replace(path string, create func(tmp string) error) error {
+	tmp := fmt.Sprintf("%s/.%d", filepath.Dir(path), os.Getpid())
+	_ = os.Remove(tmp)
+	err := create(tmp)
+	if err == nil {
+		err = os.Rename(tmp, path)
+	}
+	if err != nil {
+		_ = os.Remove(tmp)
+	}
+	return err
+}
+
+// Untag removes a full name. That it is not there is no error.
+func (d Dirs) Untag(name string) error {
+	err := os.Remove(filepath.Join(d.names(), escape(name)))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// ErrInUse says that a container or a pull holds the image.
+var ErrInUse = errors.New("image is in use by a container")
+
+// Forget removes an image's entry when no one holds it.
+func (d Dirs) Forget(id string) error {
+	path := filepath.Join(d.images(), id+suffix)
+	file, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if err := lock(file, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return ErrInUse
+		}
+		return fmt.Errorf("locking %s: %w", path, err)
+	}
+	return os.Remove(path)
+}

@@ -1,0 +1,141 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxDepth bounds the descriptors of a removal: a tree may be deeper than the
+// process may open files.
+const maxDepth = 128
+
+// RemoveTree removes a tree by descriptors: a link is never followed, a
+// directory closed to its owner (overlay's work/work) is opened, and a tree
+// that is too deep is brought up piece by piece.
+func RemoveTree(dirfd int, name string) error {
+	err := unix.Unlinkat(dirfd, name, 0)
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, unix.EISDIR) && !errors.Is(err, unix.EPERM) {
+		return &os.PathError{Op: "removing", Path: name, Err: err}
+	}
+	top, err := openDirectory(dirfd, name)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(top)
+	r := removal{top: top}
+	if err := r.empty(top, name, 0); err != nil {
+		return err
+	}
+	if err := unix.Unlinkat(dirfd, name, unix.AT_REMOVEDIR); err != nil {
+		return &os.PathError{Op: "removing", Path: name, Err: err}
+	}
+	return nil
+}
+
+type removal struct {
+	top   int
+	moved int
+}
+
+func openDirectory(dirfd int, name string) (int, error) {
+	const flags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	fd, err := unix.Openat(dirfd, name, flags, 0)
+	if errors.Is(err, unix.EACCES) {
+		if err = permit(dirfd, name); err == nil {
+			fd, err = unix.Openat(dirfd, name, flags, 0)
+		}
+	}
+	if err != nil {
+		return -1, &os.PathError{Op: "opening", Path: name, Err: err}
+	}
+	return fd, nil
+}
+
+// permit gives the owner his directory back. fchmodat would follow a link that
+// took the name's place meanwhile, so the mode is changed by descriptor.
+func permit(dirfd int, name string) error {
+	fd, err := unix.Openat(dirfd, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return unix.Chmod("/proc/self/fd/"+strconv.Itoa(fd), 0o700)
+}
+
+// empty removes all that a directory holds. The names are read anew until none
+// is left, as a removal while reading may skip some.
+func (r *removal) empty(fd int, path string, depth int) error {
+	for {
+		names, err := list(fd)
+		if err != nil {
+			return &os.PathError{Op: "reading", Path: path, Err: err}
+		}
+		if len(names) == 0 {
+			return nil
+		}
+		for _, name := range names {
+			if err := r.entry(fd, path, name, depth); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (r *removal) entry(fd int, path, name string, depth int) error {
+	err := unix.Unlinkat(fd, name, 0)
+	if errors.Is(err, unix.EACCES) {
+		if err = unix.Fchmod(fd, 0o700); err == nil {
+			err = unix.Unlinkat(fd, name, 0)
+		}
+	}
+	if err == nil || errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	if !errors.Is(err, unix.EISDIR) && !errors.Is(err, unix.EPERM) {
+		return &os.PathError{Op: "removing", Path: path + "/" + name, Err: err}
+	}
+	if depth >= maxDepth {
+		r.moved++
+		return unix.Renameat(fd, name, r.top, fmt.Sprintf(".rl-deep-%d-%d", os.Getpid(), r.moved))
+	}
+	sub, err := openDirectory(fd, name)
+	if errors.Is(err, unix.ENOTDIR) { // EPERM above meant a file that may not be removed
+		err = unix.EPERM
+	}
+	if err != nil {
+		return &os.PathError{Op: "removing", Path: path + "/" + name, Err: err}
+	}
+	err = r.empty(sub, path+"/"+name, depth+1)
+	unix.Close(sub)
+	if err == nil {
+		err = unix.Unlinkat(fd, name, unix.AT_REMOVEDIR)
+	}
+	if err != nil && !errors.Is(err, unix.ENOENT) {
+		return &os.PathError{Op: "removing", Path: path + "/" + name, Err: err}
+	}
+	return nil
+}
+
+// list reads up to a buffer of names from the start of a directory.
+func list(fd int) ([]string, error) {
+	if _, err := unix.Seek(fd, 0, 0); err != nil {
+		return nil, err
+	}
+	buffer := make([]byte, 32<<10)
+	var names []string
+	for len(names) == 0 {
+		n, err := unix.ReadDirent(fd, buffer)
+		if err != nil || n == 0 {
+			return names, err
+		}
+		_, _, names = unix.ParseDirent(buffer[:n], -1, names)
+	}
+	return names, nil
+}
