@@ -286,3 +286,19 @@ func (d Dirs) Forget(id string) error {
 	}
 	return os.Remove(path)
 }
+
+// FullName gives the full name that ref stands for; ErrNoImage when it is
+// none, but an id.
+func (d Dirs) FullName(ref string) (string, error) {
+	for _, path := range d.candidates(ref) {
+		target, err := os.Readlink(path)
+		if err != nil {
+			continue
+		}
+		if filepath.Dir(path) == d.aliases() {
+			return unescape(filepath.Base(target)), nil
+		}
+		return unescape(filepath.Base(path)), nil
+	}
+	return "", fmt.Errorf("%s: %w", ref, ErrNoImage)
+}

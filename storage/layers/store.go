@@ -3,76 +3,138 @@
 // keeps the index that package storage reads.
 //
 // Its callers run as root of a user namespace that has the user's id maps and
-// a mount namespace of its own.
+// a mount namespace of its own. Layers are unpacked by the caller into a
+// directory beside the store, which then becomes the layer by a rename; no
+// archive goes through containers/storage.
+//
+// A layer that no image names is removed by the next Close that has the store
+// for itself: so a pull that fails, or is killed, leaves nothing for long.
 package layers
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/opencontainers/go-digest"
+	"github.com/sirupsen/logrus"
+	cstorage "go.podman.io/storage"
+	"golang.org/x/sys/unix"
 
 	"containers/rl/storage"
 )
 
 // Store is an open image store. Its methods may be called side by side.
 type Store struct {
-	dirs storage.Dirs
+	dirs  storage.Dirs
+	store cstorage.Store
+	users *os.File // shared lock: a pull is going on
 }
-
-// Image is what PutImage records.
-type Image struct {
-	Names    []string      // full names with tag or digest: docker.io/library/alpine:latest
-	Aliases  []string      // what the user typed instead of Names[0]: alpine
-	Config   []byte        // as it came from the registry; its digest is the image's id
-	Manifest []byte        // as it came from the registry
-	Digest   digest.Digest // by which the image was found: of the manifest, or of its index
-	Layer    digest.Digest // chain id of the topmost layer, "" for none
-}
-
-// Blob describes the blob that a layer was unpacked from.
-type Blob struct {
-	Digest    digest.Digest // compressed, as in the manifest
-	Size      int64         // of the compressed blob
-	MediaType string
-}
-
-// Staging is a layer being unpacked. Exactly one of Commit and Abort ends it.
-type Staging struct {
-	Dir *os.File // open directory to fill, empty; closed by Commit and Abort
-}
-
-var errTODO = errors.New("not yet")
 
 // Open opens the store, and makes it the first time.
-func Open(d storage.Dirs) (*Store, error) { return nil, errTODO }
-
-// HasLayer says whether the layer with this chain id is complete in the store.
-func (s *Store) HasLayer(chainID digest.Digest) bool { return false }
-
-// StageLayer makes an empty directory that becomes a layer by Commit. Layers
-// may be staged in any order and side by side.
-func (s *Store) StageLayer() (*Staging, error) { return nil, errTODO }
-
-// Commit makes the directory the layer diffID above parent (a chain id, "" for
-// none), which must be in the store. size is that of the uncompressed archive.
-// That another pull was faster is no error. The chain id comes back.
-func (g *Staging) Commit(parent, diffID digest.Digest, size int64, blob Blob) (digest.Digest, error) {
-	return "", errTODO
+func Open(d storage.Dirs) (*Store, error) {
+	logrus.SetOutput(io.Discard) // what goes wrong comes back as an error
+	for _, dir := range []string{d.Graph(), stagingRoot(d)} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("making the store: %w", err)
+		}
+	}
+	users, err := os.OpenFile(filepath.Join(d.Data, "pulls.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening the store: %w", err)
+	}
+	if err := unix.Flock(int(users.Fd()), unix.LOCK_SH); err != nil {
+		users.Close()
+		return nil, fmt.Errorf("locking the store: %w", err)
+	}
+	store, err := cstorage.GetStore(cstorage.StoreOptions{
+		RunRoot:            filepath.Join(d.Run, "storage"),
+		GraphRoot:          d.Graph(),
+		GraphDriverName:    "overlay",
+		GraphDriverOptions: []string{"overlay.skip_mount_home=true"},
+	})
+	if err != nil {
+		users.Close()
+		return nil, fmt.Errorf("opening the store %s: %w", d.Graph(), err)
+	}
+	return &Store{d, store, users}, nil
 }
 
-// Abort removes what was unpacked. After Commit it does nothing, so it can be deferred.
-func (g *Staging) Abort() error { return errTODO }
-
-// PutImage records an image whose layers are all in the store. The result
-// holds the image until it is closed.
-func (s *Store) PutImage(img Image) (*storage.Image, error) { return nil, errTODO }
-
-// RemoveImage removes the name ref, and the image with its last name. An image
-// of several names needs force when ref is its id.
-func (s *Store) RemoveImage(ref string, force bool) (untagged, deleted []string, err error) {
-	return nil, nil, errTODO
+// HasLayer says whether the layer with this chain id is complete in the store.
+func (s *Store) HasLayer(chainID digest.Digest) bool {
+	_, err := s.store.Layer(chainID.Encoded())
+	return err == nil
 }
 
 // Close removes what was left of pulls that failed, and closes the store.
-func (s *Store) Close() error { return errTODO }
+func (s *Store) Close() error {
+	if s.users == nil {
+		return nil
+	}
+	defer func() { s.users.Close(); s.users = nil }()
+	// Only the last one knows that a layer without image is no one's.
+	if unix.Flock(int(s.users.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+		if err := s.sweep(); err != nil {
+			return fmt.Errorf("clearing the store: %w", err)
+		}
+	}
+	_, err := s.store.Shutdown(false)
+	return err
+}
+
+// sweep removes images that the index does not know, then layers that no image
+// needs, then stagings of the dead.
+func (s *Store) sweep() error {
+	images, err := s.store.Images()
+	if err != nil {
+		return err
+	}
+	known, err := s.dirs.Images()
+	if err != nil {
+		return err
+	}
+	index := map[string]bool{}
+	for _, img := range known {
+		index[img.ID] = true
+	}
+	needed := map[string]bool{}
+	var failed []error
+	for _, img := range images {
+		if !index[img.ID] {
+			_, err := s.store.DeleteImage(img.ID, true)
+			failed = append(failed, err)
+			continue
+		}
+		for id := img.TopLayer; id != "" && !needed[id]; {
+			needed[id] = true
+			layer, err := s.store.Layer(id)
+			if err != nil {
+				break
+			}
+			id = layer.Parent
+		}
+	}
+	return errors.Join(append(failed, s.dropLayers(needed), s.clearStaging())...)
+}
+
+// dropLayers: a parent goes only after its children, so rounds are made until
+// one changes nothing.
+func (s *Store) dropLayers(needed map[string]bool) error {
+	for {
+		layers, err := s.store.Layers()
+		if err != nil {
+			return err
+		}
+		removed := false
+		for _, layer := range layers {
+			if !needed[layer.ID] && s.store.DeleteLayer(layer.ID) == nil {
+				removed = true
+			}
+		}
+		if !removed {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,213 @@
+package layers
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
+	cstorage "go.podman.io/storage"
+	"golang.org/x/sys/unix"
+
+	"containers/rl/storage"
+)
+
+// Image is what PutImage records.
+type Image struct {
+	Names    []string      // full names with tag or digest: docker.io/library/alpine:latest
+	Aliases  []string      // what the user typed instead of Names[0]: alpine
+	Config   []byte        // as it came from the registry; its digest is the image's id
+	Manifest []byte        // as it came from the registry
+	Digest   digest.Digest // by which the image was found: of the manifest, or of its index
+	Layer    digest.Digest // chain id of the topmost layer, "" for none
+}
+
+// change serialises what is written to the two indexes, ours and the store's.
+func (s *Store) change() (unlock func(), err error) {
+	file, err := os.OpenFile(filepath.Join(s.dirs.Data, "index.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening the index: %w", err)
+	}
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("locking the index: %w", err)
+	}
+	return func() { file.Close() }, nil
+}
+
+// PutImage records an image whose layers are all in the store. The result
+// holds the image until it is closed.
+func (s *Store) PutImage(img Image) (*storage.Image, error) {
+	unlock, err := s.change()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	entry := &storage.Image{ID: digest.FromBytes(img.Config).Encoded(), Digest: img.Digest.String(), Config: img.Config}
+	var config imagespec.Image
+	if err := json.Unmarshal(img.Config, &config); err != nil {
+		return nil, fmt.Errorf("reading the image configuration: %w", err)
+	}
+	if config.Created != nil {
+		entry.Created = *config.Created
+	}
+	if err := s.chain(entry, img.Layer); err != nil {
+		return nil, err
+	}
+	if err := s.enter(img, entry); err != nil {
+		return nil, fmt.Errorf("storing image %s: %w", entry.ID, err)
+	}
+	old := s.retagged(img.Names, entry.ID)
+	if err := s.dirs.Record(entry, img.Names, img.Aliases); err != nil {
+		return nil, err
+	}
+	s.dropUnnamed(old)
+	return s.dirs.Lookup(entry.ID)
+}
+
+// chain fills in the directories of the layers, by their short links.
+func (s *Store) chain(entry *storage.Image, top digest.Digest) error {
+	if top == "" {
+		return nil
+	}
+	for id := top.Encoded(); id != ""; {
+		layer, err := s.store.Layer(id)
+		if err != nil {
+			return fmt.Errorf("looking for layer %s: %w", id, err)
+		}
+		link, err := os.ReadFile(filepath.Join(s.dirs.Graph(), "overlay", id, "link"))
+		if err != nil {
+			return fmt.Errorf("looking for layer %s: %w", id, err)
+		}
+		entry.Layers = append(entry.Layers, filepath.Join(s.dirs.Graph(), "overlay", "l", strings.TrimSpace(string(link))))
+		entry.Size += layer.UncompressedSize
+		id = layer.Parent
+	}
+	return nil
+}
+
+// enter makes the record of containers/storage. Names are moved to it from
+// whatever image had them.
+func (s *Store) enter(img Image, entry *storage.Image) error {
+	top := ""
+	if img.Layer != "" {
+		top = img.Layer.Encoded()
+	}
+	created := entry.Created
+	if created.IsZero() {
+		created = time.Unix(0, 0)
+	}
+	options := &cstorage.ImageOptions{CreationDate: created, Digest: img.Digest, BigData: []cstorage.ImageBigDataOption{
+		{Key: cstorage.ImageDigestBigDataKey, Data: img.Manifest, Digest: digest.FromBytes(img.Manifest)},
+		{Key: digest.FromBytes(img.Config).String(), Data: img.Config, Digest: digest.FromBytes(img.Config)},
+	}}
+	_, err := s.store.CreateImage(entry.ID, nil, top, "", options)
+	if err != nil && !errors.Is(err, cstorage.ErrDuplicateID) {
+		return err
+	}
+	return s.store.AddNames(entry.ID, img.Names)
+}
+
+// retagged are the images that lose a name to id.
+func (s *Store) retagged(names []string, id string) (old []string) {
+	known, err := s.dirs.Names()
+	if err != nil {
+		return nil
+	}
+	for other, list := range known {
+		for _, name := range list {
+			for _, new := range names {
+				if name == new && other != id {
+					old = append(old, other)
+				}
+			}
+		}
+	}
+	return old
+}
+
+// dropUnnamed leaves untagged images where they are, as docker does, but for
+// those of the built-in name: no one asked for them.
+func (s *Store) dropUnnamed(ids []string) {
+	known, err := s.dirs.Names()
+	if err != nil {
+		return
+	}
+	for _, id := range ids {
+		img, err := s.dirs.Lookup(id)
+		if err != nil {
+			continue
+		}
+		builtin := img.Digest == "sha256:"+img.ID && len(known[id]) == 0
+		img.Close()
+		if builtin {
+			_ = s.remove(id)
+		}
+	}
+}
+
+// RemoveImage removes the name ref, and the image with its last name. An image
+// of several names needs force when ref is its id.
+func (s *Store) RemoveImage(ref string, force bool) (untagged, deleted []string, err error) {
+	unlock, err := s.change()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer unlock()
+	img, err := s.dirs.Lookup(ref)
+	if err != nil {
+		return nil, nil, fmt.Errorf("removing image: %w", err)
+	}
+	img.Close()
+	known, err := s.dirs.Names()
+	if err != nil {
+		return nil, nil, err
+	}
+	names := known[img.ID]
+	if full, err := s.dirs.FullName(ref); err == nil && len(names) > 1 {
+		if err := s.untag(img.ID, full); err != nil {
+			return nil, nil, err
+		}
+		return []string{full}, nil, nil
+	} else if err != nil && len(names) > 1 && !force {
+		return nil, nil, fmt.Errorf("removing image %s: it has %d names: rl rmi --force %s", ref, len(names), ref)
+	}
+	if err := s.remove(img.ID); err != nil {
+		return nil, nil, fmt.Errorf("removing image %s: %w", ref, err)
+	}
+	return names, []string{"sha256:" + img.ID}, nil
+}
+
+func (s *Store) untag(id, name string) error {
+	if err := s.dirs.Untag(name); err != nil {
+		return err
+	}
+	return s.store.RemoveNames(id, []string{name})
+}
+
+// remove: first our entry, whose lock tells whether someone uses the image;
+// what a kill leaves of the rest is swept by the next Close.
+func (s *Store) remove(id string) error {
+	known, err := s.dirs.Names()
+	if err != nil {
+		return err
+	}
+	if err := s.dirs.Forget(id); err != nil {
+		return err
+	}
+	for _, name := range known[id] {
+		if err := s.dirs.Untag(name); err != nil {
+			return err
+		}
+	}
+	_, err = s.store.DeleteImage(id, true)
+	if errors.Is(err, cstorage.ErrImageUnknown) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,119 @@
+package layers
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/opencontainers/go-digest"
+	cstorage "go.podman.io/storage"
+	drivers "go.podman.io/storage/drivers"
+	"golang.org/x/sys/unix"
+
+	"containers/rl/storage"
+)
+
+// Blob describes the blob that a layer was unpacked from.
+type Blob struct {
+	Digest    digest.Digest // compressed, as in the manifest
+	Size      int64         // of the compressed blob
+	MediaType string
+}
+
+// Staging is a layer being unpacked. Exactly one of Commit and Abort ends it.
+type Staging struct {
+	Dir *os.File // open directory to fill, empty; closed by Commit and Abort
+
+	store *Store
+	home  string   // holds the directory
+}
+
+func stagingRoot(d storage.Dirs) string { return filepath.Join(d.Data, "staging") }
+
+// StageLayer makes an empty directory that becomes a layer by Commit. Layers
+// may be staged in any order and side by side.
+func (s *Store) StageLayer() (*Staging, error) {
+	home, err := os.MkdirTemp(stagingRoot(s.dirs), "")
+	if err != nil {
+		return nil, fmt.Errorf("staging a layer: %w", err)
+	}
+	g := &Staging{store: s, home: home}
+	if err := g.fill(); err != nil {
+		return nil, fmt.Errorf("staging a layer: %w", errors.Join(err, g.Abort()))
+	}
+	return g, nil
+}
+
+func (g *Staging) fill() (err error) {
+	diff := filepath.Join(g.home, "diff")
+	if err := os.Mkdir(diff, 0o755); err != nil {
+		return err
+	}
+	g.Dir, err = os.Open(diff)
+	return err
+}
+
+// Commit makes the directory the layer diffID above parent (a chain id, "" for
+// none), which must be in the store. size is that of the uncompressed archive.
+// That another pull was faster is no error. The chain id comes back.
+func (g *Staging) Commit(parent, diffID digest.Digest, size int64, blob Blob) (digest.Digest, error) {
+	chain := ChainID(parent, diffID)
+	if g.store.HasLayer(chain) {
+		return chain, g.Abort()
+	}
+	info, err := g.Dir.Stat()
+	if err != nil {
+		return "", fmt.Errorf("committing layer %s: %w", diffID, err)
+	}
+	mode := info.Mode()
+	args := cstorage.ApplyStagedLayerOptions{
+		ID: chain.Encoded(),
+		DiffOutput: &drivers.DriverWithDifferOutput{
+			Target: filepath.Join(g.home, "diff"), Size: size, UncompressedDigest: diffID, CompressedDigest: blob.Digest, RootDirMode: &mode,
+		},
+		DiffOptions: &drivers.ApplyDiffWithDifferOpts{},
+	}
+	if parent != "" {
+		args.ParentLayer = parent.Encoded()
+	}
+	if _, err := g.store.store.ApplyStagedLayer(args); err != nil && !g.store.HasLayer(chain) {
+		return "", fmt.Errorf("committing layer %s: %w", diffID, err)
+	}
+	return chain, g.Abort() // what is left is the empty frame
+}
+
+// ChainID names a layer together with all below it (OCI image-spec, config.md).
+func ChainID(parent, diffID digest.Digest) digest.Digest {
+	if parent == "" {
+		return diffID
+	}
+	return digest.FromString(parent.String() + " " + diffID.String())
+}
+
+// Abort removes what was unpacked. After Commit it does nothing, so it can be deferred.
+func (g *Staging) Abort() error {
+	if g.home == "" {
+		return nil
+	}
+	err := storage.RemoveTree(unix.AT_FDCWD, g.home)
+	g.home = ""
+	if g.Dir != nil {
+		g.Dir.Close()
+	}
+	return err
+}
+
+// clearStaging removes what killed pulls left. It runs with the store to
+// itself, so none is alive.
+func (s *Store) clearStaging() error {
+	entries, err := os.ReadDir(stagingRoot(s.dirs))
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, e := range entries {
+		failed = append(failed, storage.RemoveTree(unix.AT_FDCWD, filepath.Join(stagingRoot(s.dirs), e.Name())))
+	}
+	return errors.Join(failed...)
+}
