@@ -1,0 +1,3 @@
+# shellcheck shell=bash
+# options: --variant cgroup-v1
+works

@@ -1,0 +1,4 @@
+# shellcheck shell=bash
+# options: --user root
+# Host root: the same.
+works
