@@ -24,6 +24,7 @@ type session struct {
 	cmd *exec.Cmd
 	mu  sync.Mutex
 	out bytes.Buffer
+	eof bool // the other side has closed it
 }
 
 // Terminal runs the terminal tests.
@@ -87,6 +88,15 @@ func (s *session) read() {
 		s.out.Write(buf[:n])
 		s.mu.Unlock()
 	}
+	s.mu.Lock()
+	s.eof = true
+	s.mu.Unlock()
+}
+
+func (s *session) closed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.eof
 }
 
 func (s *session) seen() string {
@@ -106,8 +116,12 @@ func (s *session) typeKeys(keys string) {
 func (s *session) expect(text string) {
 	s.t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		closed := s.closed() // before the look, so that the last words count
 		if strings.Contains(s.seen(), text) {
 			return
+		}
+		if closed {
+			break
 		}
 	}
 	s.t.Fatalf("no %q within %v; the terminal shows %q", text, patience, s.seen())
