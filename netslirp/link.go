@@ -1,0 +1,179 @@
+package netslirp
+
+import (
+	"encoding/binary"
+	"os"
+	"sync"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+)
+
+const (
+	// largestPacket is what an IPv4 total length can say, rounded up to the
+	// largest chunk that gVisor keeps a pool of.
+	largestPacket = 1 << 16
+	// copyBelow is the size under which a packet moves to a buffer of its own,
+	// because the receive queue would pin a whole largestPacket for it.
+	copyBelow = 8 << 10
+	// maxVectors bounds one writev(2); a packet in more pieces is copied.
+	maxVectors = 64
+)
+
+// link is the device as gVisor sees it. Packets are handed to the stack by
+// the goroutine that read them and written by the one that made them: a
+// queue between would cost a wake-up each.
+type link struct {
+	file *os.File
+	conn syscall.RawConn
+
+	mu         sync.RWMutex
+	dispatcher stack.NetworkDispatcher
+	mtu        uint32
+}
+
+func newLink(tun int, mtu int) (*link, error) {
+	file := os.NewFile(uintptr(tun), "/dev/net/tun")
+	conn, err := file.SyscallConn()
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return &link{file: file, conn: conn, mtu: uint32(mtu)}, nil
+}
+
+// read waits for a packet and leaves it in view, whose size is largestPacket.
+func (l *link) read(view []byte) (n int, err error) {
+	var head [headerSize]byte
+	vectors := [2]unix.Iovec{vector(head[:]), vector(view)}
+	var errno syscall.Errno
+	err = l.conn.Read(func(fd uintptr) bool {
+		var r uintptr
+		for {
+			r, _, errno = unix.RawSyscall(unix.SYS_READV, fd, uintptr(unsafe.Pointer(&vectors[0])), 2)
+			if errno != unix.EINTR {
+				break
+			}
+		}
+		n = int(r)
+		return errno != unix.EAGAIN
+	})
+	if err != nil {
+		return 0, err
+	}
+	if errno != 0 {
+		return 0, errno
+	}
+	return max(n-headerSize, 0), nil
+}
+
+func vector(b []byte) unix.Iovec {
+	v := unix.Iovec{Base: unsafe.SliceData(b)}
+	v.SetLen(len(b))
+	return v
+}
+
+// deliver hands a packet to the stack. It takes view over when it returns
+// true; a small packet is copied and view can be read into again.
+func (l *link) deliver(view *buffer.View, n int) (taken bool) {
+	data := view.AsSlice()[:n]
+	protocol, ok := protocolOf(data)
+	l.mu.RLock()
+	d := l.dispatcher
+	l.mu.RUnlock()
+	if !ok || d == nil {
+		return false
+	}
+	own := view
+	if n < copyBelow {
+		own = buffer.NewViewWithData(data)
+	} else {
+		own.CapLength(n)
+	}
+	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithView(own)})
+	d.DeliverNetworkPacket(protocol, pkt)
+	pkt.DecRef()
+	return own == view
+}
+
+func protocolOf(data []byte) (tcpip.NetworkProtocolNumber, bool) {
+	switch header.IPVersion(data) {
+	case header.IPv4Version:
+		return header.IPv4ProtocolNumber, true
+	case header.IPv6Version:
+		return header.IPv6ProtocolNumber, true
+	}
+	return 0, false
+}
+
+// WritePackets implements stack.LinkWriter.
+func (l *link) WritePackets(list stack.PacketBufferList) (int, tcpip.Error) {
+	n := 0
+	for _, pkt := range list.AsSlice() {
+		if err := l.write(pkt); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+func (l *link) write(pkt *stack.PacketBuffer) tcpip.Error {
+	var head [headerSize]byte
+	encodeHeader(head[:], pkt)
+	pieces := pkt.AsSlices()
+	var array [8]unix.Iovec
+	vectors := append(array[:0], vector(head[:]))
+	if len(pieces) < maxVectors {
+		for _, p := range pieces {
+			if len(p) > 0 {
+				vectors = append(vectors, vector(p))
+			}
+		}
+	} else {
+		whole := pkt.ToView()
+		defer whole.Release()
+		vectors = append(vectors, vector(whole.AsSlice()))
+	}
+	var errno syscall.Errno
+	err := l.conn.Control(func(fd uintptr) {
+		for errno = unix.EINTR; errno == unix.EINTR; {
+			_, _, errno = unix.RawSyscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&vectors[0])), uintptr(len(vectors)))
+		}
+	})
+	if err != nil || errno != 0 {
+		// The device is down or out of memory: lost, as on a wire.
+		return &tcpip.ErrNoBufferSpace{}
+	}
+	return nil
+}
+
+// encodeHeader writes struct virtio_net_hdr (linux/virtio_net.h), in the
+// machine's byte order as long as TUNSETVNETLE is not set.
+func encodeHeader(head []byte, pkt *stack.PacketBuffer) {
+	gso := &pkt.GSOOptions
+	if gso.Type == stack.GSONone {
+		return
+	}
+	order := binary.NativeEndian
+	size := len(pkt.TransportHeader().Slice())
+	if gso.NeedsCsum {
+		head[0] = unix.VIRTIO_NET_HDR_F_NEEDS_CSUM
+		order.PutUint16(head[6:], gso.L3HdrLen)
+		order.PutUint16(head[8:], gso.CsumOffset)
+	}
+	if pkt.Data().Size() <= int(gso.MSS) {
+		return
+	}
+	head[1] = unix.VIRTIO_NET_HDR_GSO_TCPV4
+	if gso.Type == stack.GSOTCPv6 {
+		head[1] = unix.VIRTIO_NET_HDR_GSO_TCPV6
+	}
+	order.PutUint16(head[2:], gso.L3HdrLen+uint16(size))
+	order.PutUint16(head[4:], gso.MSS)
+}

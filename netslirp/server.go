@@ -1,0 +1,167 @@
+package netslirp
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"sync"
+
+	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
+)
+
+// Server is the network of one container.
+type Server struct {
+	cfg     Config
+	link    *link
+	dns     resolver
+	ended   chan struct{}
+	mu      sync.Mutex
+	stack   *stack.Stack // nil until a packet asks for it
+	echoes  echoes
+	closing bool
+}
+
+const nic = 1
+
+// Sizes of a flow's buffers. The kernel of the host has its own beside them.
+const (
+	bufferDefault = 1 << 20
+	bufferMax     = 8 << 20
+	// inFlight bounds the connections that wait for the host's answer.
+	inFlight = 2048
+)
+
+// Serve takes over the descriptor of a TUN device that DeviceRequest made, and
+// serves it until Close.
+func Serve(tun int, cfg Config) (*Server, error) {
+	if err := prepare(tun); err != nil {
+		return nil, err
+	}
+	l, err := newLink(tun, cfg.MTU)
+	if err != nil {
+		return nil, fmt.Errorf("serving %s: %w", DeviceName, err)
+	}
+	s := &Server{cfg: cfg, link: l, ended: make(chan struct{})}
+	s.dns.fixed = cfg.Nameservers
+	s.echoes.server = s
+	go s.receive()
+	return s, nil
+}
+
+// Close ends all flows and gives the device back.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	s.closing = true
+	st := s.stack
+	s.mu.Unlock()
+	err := s.link.file.Close()
+	<-s.ended
+	s.echoes.close()
+	if st != nil {
+		st.Destroy()
+	}
+	return err
+}
+
+// receive reads the device until it is closed.
+func (s *Server) receive() {
+	defer close(s.ended)
+	view := buffer.NewViewSize(largestPacket)
+	for {
+		n, err := s.link.read(view.AsSlice())
+		switch {
+		case errors.Is(err, os.ErrClosed):
+			return
+		case err != nil:
+			return // the namespace and its device are gone
+		case n == 0 || !s.wanted(view.AsSlice()[:n]):
+			continue
+		}
+		if s.link.deliver(view, n) {
+			view = buffer.NewViewSize(largestPacket)
+		}
+	}
+}
+
+// wanted builds the stack for the first packet that asks something of it. What
+// the kernel sends by itself (multicast listener reports, router
+// solicitations, duplicate address detection) goes to multicast addresses.
+func (s *Server) wanted(data []byte) bool {
+	_, dst, protocol, ok := addresses(data)
+	if !ok || dst.IsMulticast() {
+		return false
+	}
+	if isEcho(data, protocol) {
+		s.echoes.request(data)
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stack == nil && !s.closing {
+		s.stack = s.build()
+	}
+	return s.stack != nil
+}
+
+// addresses of a packet, and its protocol or next header.
+func addresses(data []byte) (src, dst netip.Addr, protocol uint8, ok bool) {
+	switch header.IPVersion(data) {
+	case header.IPv4Version:
+		if h := header.IPv4(data); len(data) >= header.IPv4MinimumSize {
+			return netip.AddrFrom4(h.SourceAddress().As4()), netip.AddrFrom4(h.DestinationAddress().As4()), h.Protocol(), true
+		}
+	case header.IPv6Version:
+		if h := header.IPv6(data); len(data) >= header.IPv6MinimumSize {
+			return netip.AddrFrom16(h.SourceAddress().As16()), netip.AddrFrom16(h.DestinationAddress().As16()), h.NextHeader(), true
+		}
+	}
+	return src, dst, 0, false
+}
+
+// build makes a stack that takes every address for its own.
+func (s *Server) build() *stack.Stack {
+	st := stack.New(stack.Options{
+		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, ipv6.NewProtocol},
+		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol},
+	})
+	tune(st)
+	forwardTCP := tcp.NewForwarder(st, 0, inFlight, s.acceptTCP)
+	st.SetTransportProtocolHandler(tcp.ProtocolNumber, forwardTCP.HandlePacket)
+	forwardUDP := udp.NewForwarder(st, s.acceptUDP)
+	st.SetTransportProtocolHandler(udp.ProtocolNumber, forwardUDP.HandlePacket)
+	if st.CreateNIC(nic, s.link) != nil {
+		return nil
+	}
+	st.SetPromiscuousMode(nic, true)
+	st.SetSpoofing(nic, true)
+	st.SetRouteTable([]tcpip.Route{{Destination: header.IPv4EmptySubnet, NIC: nic}, {Destination: header.IPv6EmptySubnet, NIC: nic}})
+	return st
+}
+
+// tune: the path has no loss and no delay, so large windows and no Nagle.
+func tune(st *stack.Stack) {
+	sack := tcpip.TCPSACKEnabled(true)
+	send := tcpip.TCPSendBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: bufferDefault, Max: bufferMax}
+	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: bufferDefault, Max: bufferMax}
+	moderate := tcpip.TCPModerateReceiveBufferOption(true)
+	for _, option := range []tcpip.SettableTransportProtocolOption{&sack, &send, &receive, &moderate} {
+		_ = st.SetTransportProtocolOption(tcp.ProtocolNumber, option) // all are known to it
+	}
+}
+
+// peer is the address that the container connects to.
+func peer(id stack.TransportEndpointID) netip.AddrPort {
+	addr, _ := netip.AddrFromSlice(id.LocalAddress.AsSlice())
+	return netip.AddrPortFrom(addr, id.LocalPort)
+}
+
+func address4(a netip.Addr) tcpip.Address  { return tcpip.AddrFrom4(a.As4()) }
+func address16(a netip.Addr) tcpip.Address { return tcpip.AddrFrom16(a.As16()) }

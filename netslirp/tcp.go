@@ -1,0 +1,169 @@
+package netslirp
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/waiter"
+)
+
+const (
+	// dialTimeout is under what a client of Linux waits (tcp(7), tcp_syn_retries).
+	dialTimeout = 60 * time.Second
+	// chunk is what one read or write of the host's socket moves.
+	chunk = 256 << 10
+)
+
+// acceptTCP connects on the host before it answers, so that the container
+// sees a refusal as one.
+func (s *Server) acceptTCP(r *tcp.ForwarderRequest) {
+	to := peer(r.ID())
+	conn, err := s.dialTCP(to)
+	if err != nil {
+		r.Complete(true)
+		return
+	}
+	var queue waiter.Queue
+	ep, problem := r.CreateEndpoint(&queue)
+	if problem != nil {
+		r.Complete(true)
+		conn.Close()
+		return
+	}
+	r.Complete(false)
+	ep.SocketOptions().SetDelayOption(false)
+	ep.SocketOptions().SetKeepAlive(true)
+	f := &flow{ep: ep, queue: &queue, conn: conn}
+	go f.run()
+}
+
+func (s *Server) dialTCP(to netip.AddrPort) (*net.TCPConn, error) {
+	if s.cfg.isDNS(to) {
+		return s.dns.dialTCP()
+	}
+	addr, ok := s.cfg.destination(to.Addr())
+	if !ok {
+		return nil, errUnreachable
+	}
+	return dialTCP(netip.AddrPortFrom(addr, to.Port()), dialTimeout)
+}
+
+var errUnreachable = errors.New("not reachable from the container")
+
+func dialTCP(to netip.AddrPort, limit time.Duration) (*net.TCPConn, error) {
+	d := net.Dialer{Timeout: limit}
+	conn, err := d.DialContext(context.Background(), "tcp", to.String())
+	if err != nil {
+		return nil, err
+	}
+	return conn.(*net.TCPConn), nil
+}
+
+// flow joins a connection of the container with one of the host.
+type flow struct {
+	ep    tcpip.Endpoint
+	queue *waiter.Queue
+	conn  *net.TCPConn
+}
+
+// run copies both ways; each way ends by itself, as TCP's do. A reset on one
+// side becomes one on the other.
+func (f *flow) run() {
+	outward := make(chan error, 1)
+	go func() { outward <- f.out() }()
+	err := f.in()
+	if err != nil {
+		f.abort()
+	}
+	if other := <-outward; other != nil && err == nil {
+		f.abort()
+	}
+	f.conn.Close()
+	f.ep.Close()
+}
+
+func (f *flow) abort() {
+	_ = f.conn.SetLinger(0)
+	f.conn.Close()
+	f.ep.Abort()
+}
+
+// out copies from the container to the host.
+func (f *flow) out() error {
+	events, ready := waiter.NewChannelEntry(waiter.ReadableEvents | waiter.EventErr | waiter.EventHUp)
+	f.queue.EventRegister(&events)
+	defer f.queue.EventUnregister(&events)
+	buf := make([]byte, chunk)
+	for {
+		n, end := f.drain(buf)
+		if n > 0 {
+			if _, err := f.conn.Write(buf[:n]); err != nil {
+				f.ep.Abort() // wakes in as well
+				f.conn.Close()
+				return err
+			}
+		}
+		switch end.(type) {
+		case nil:
+		case *tcpip.ErrWouldBlock:
+			if n == 0 {
+				<-ready
+			}
+		case *tcpip.ErrClosedForReceive:
+			return f.conn.CloseWrite()
+		default:
+			_ = f.conn.SetLinger(0)
+			f.conn.Close()
+			return errors.New(end.String())
+		}
+	}
+}
+
+// drain fills the buffer with what has come, so that the host's socket is
+// written once for many segments.
+func (f *flow) drain(buf []byte) (n int, end tcpip.Error) {
+	for n < len(buf) {
+		w := tcpip.SliceWriter(buf[n:])
+		result, err := f.ep.Read(&w, tcpip.ReadOptions{})
+		if err != nil {
+			return n, err
+		}
+		n += result.Count
+	}
+	return n, nil
+}
+
+// in copies from the host to the container.
+func (f *flow) in() error {
+	events, ready := waiter.NewChannelEntry(waiter.WritableEvents | waiter.EventErr | waiter.EventHUp)
+	f.queue.EventRegister(&events)
+	defer f.queue.EventUnregister(&events)
+	buf := make([]byte, chunk)
+	for {
+		n, err := f.conn.Read(buf)
+		for rest := bytes.NewReader(buf[:n]); rest.Len() > 0; {
+			_, problem := f.ep.Write(rest, tcpip.WriteOptions{})
+			switch problem.(type) {
+			case nil:
+			case *tcpip.ErrWouldBlock:
+				<-ready
+			default:
+				return errors.New(problem.String())
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			_ = f.ep.Shutdown(tcpip.ShutdownWrite)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
