@@ -1,0 +1,301 @@
+package image
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/klauspost/compress/zstd"
+	"github.com/klauspost/pgzip"
+	"github.com/opencontainers/go-digest"
+	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
+	"containers/rl/storage"
+	"containers/rl/storage/layers"
+)
+
+const (
+	layersAtOnce = 4
+	maxMetadata  = 4 << 20 // of a manifest or a configuration
+)
+
+func hostPlatform() v1.Platform { return v1.Platform{OS: "linux", Architecture: runtime.GOARCH} }
+
+func insecureTLS() *tls.Config { return &tls.Config{InsecureSkipVerify: true} } //nolint:gosec // asked for
+
+func removeAt(dirfd int, base string) error { return storage.RemoveTree(dirfd, base) }
+
+// fetch brings what the descriptor names into the store.
+func fetch(ctx context.Context, o PullOptions, ref Reference, desc *remote.Descriptor) (_ *Result, err error) {
+	if len(desc.Manifest) > maxMetadata {
+		return nil, fmt.Errorf("the manifest has %d bytes, at most %d are taken", len(desc.Manifest), maxMetadata)
+	}
+	img, err := choose(desc, o.Platform)
+	if err != nil {
+		return nil, err
+	}
+	manifest, err := img.Manifest()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := img.RawManifest()
+	if err != nil {
+		return nil, err
+	}
+	config, diffs, err := configuration(img, o.Platform)
+	if err != nil {
+		return nil, err
+	}
+	if len(diffs) != len(manifest.Layers) {
+		return nil, fmt.Errorf("the manifest has %d layers, the configuration %d", len(manifest.Layers), len(diffs))
+	}
+	store, err := layers.Open(o.Dirs)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	p := &pull{o: o, img: img, store: store, layers: manifest.Layers, diffs: diffs}
+	top, err := p.run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	record := layers.Image{Names: []string{ref.String()}, Config: config, Manifest: raw, Digest: digest.Digest(desc.Digest.String()), Layer: top}
+	if o.Ref != ref.String() {
+		record.Aliases = []string{o.Ref}
+	}
+	stored, err := store.PutImage(record)
+	if err != nil {
+		return nil, err
+	}
+	return &Result{stored, p.squashed.Load()}, nil
+}
+
+// choose picks the platform's image of an index.
+func choose(desc *remote.Descriptor, platform string) (v1.Image, error) {
+	img, err := desc.Image()
+	if err == nil || !desc.MediaType.IsIndex() {
+		return img, err
+	}
+	index, indexErr := desc.ImageIndex()
+	if indexErr != nil {
+		return nil, err
+	}
+	list, indexErr := index.IndexManifest()
+	if indexErr != nil {
+		return nil, err
+	}
+	var have []string
+	for _, m := range list.Manifests {
+		if m.Platform != nil && m.Platform.OS != "unknown" {
+			have = append(have, m.Platform.String())
+		}
+	}
+	want, _ := parsePlatform(platform)
+	return nil, fmt.Errorf("no image for platform %s; there are: %s", want.String(), strings.Join(have, ", "))
+}
+
+func configuration(img v1.Image, platform string) (raw []byte, diffs []digest.Digest, err error) {
+	if raw, err = img.RawConfigFile(); err != nil {
+		return nil, nil, err
+	}
+	var config imagespec.Image
+	if err := json.Unmarshal(raw, &config); err != nil {
+		return nil, nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	want, err := parsePlatform(platform)
+	if err != nil {
+		return nil, nil, err
+	}
+	if config.Architecture != "" && config.Architecture != want.Architecture {
+		return nil, nil, fmt.Errorf("the image is for platform %s/%s, not %s", config.OS, config.Architecture, want.String())
+	}
+	for _, d := range config.RootFS.DiffIDs {
+		if err := d.Validate(); err != nil {
+			return nil, nil, fmt.Errorf("reading the configuration: diff id %q: %w", d, err)
+		}
+	}
+	return raw, config.RootFS.DiffIDs, nil
+}
+
+type pull struct {
+	o        PullOptions
+	img      v1.Image
+	store    *layers.Store
+	layers   []v1.Descriptor
+	diffs    []digest.Digest
+	squashed atomic.Bool
+}
+
+// run unpacks missing layers side by side and commits them from the bottom up.
+func (p *pull) run(ctx context.Context) (top digest.Digest, err error) {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(layersAtOnce)
+	staged := make([]*layers.Staging, len(p.layers))
+	sizes := make([]int64, len(p.layers))
+	defer func() {
+		for _, s := range staged {
+			if s != nil {
+				err = errors.Join(err, s.Abort())
+			}
+		}
+	}()
+	chain := digest.Digest("")
+	for i := range p.layers {
+		chain = layers.ChainID(chain, p.diffs[i])
+		if p.store.HasLayer(chain) {
+			p.o.Progress.Done(p.layers[i].Digest.String(), true)
+			continue
+		}
+		if staged[i], err = p.store.StageLayer(); err != nil {
+			return "", errors.Join(err, group.Wait())
+		}
+		p.o.Progress.Start(p.layers[i].Digest.String(), p.layers[i].Size)
+		group.Go(func() (err error) {
+			sizes[i], err = p.layer(ctx, i, int(staged[i].Dir.Fd()))
+			if err != nil {
+				return fmt.Errorf("layer %s: %w", p.layers[i].Digest, err)
+			}
+			p.o.Progress.Done(p.layers[i].Digest.String(), false)
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return "", err
+	}
+	for i, s := range staged {
+		if s == nil {
+			top = layers.ChainID(top, p.diffs[i])
+			continue
+		}
+		blob := layers.Blob{Digest: digest.Digest(p.layers[i].Digest.String()), Size: p.layers[i].Size, MediaType: string(p.layers[i].MediaType)}
+		if top, err = s.Commit(top, p.diffs[i], sizes[i], blob); err != nil {
+			return "", err
+		}
+	}
+	return top, nil
+}
+
+// layer downloads, checks, inflates and unpacks at once. The digest of the
+// blob is checked by the reader of the registry, that of the archive here.
+func (p *pull) layer(ctx context.Context, i, dir int) (int64, error) {
+	layer, err := p.img.LayerByDigest(p.layers[i].Digest)
+	if err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	body, err := layer.Compressed()
+	if err != nil {
+		return 0, err
+	}
+	var once sync.Once
+	shut := func() { once.Do(func() { body.Close() }) }
+	defer shut()
+	defer context.AfterFunc(ctx, shut)()
+	watched := newWatch(body, cancel, func(n int64) { p.o.Progress.Advance(p.layers[i].Digest.String(), n) })
+	defer watched.stop()
+	plain, err := inflate(watched, string(p.layers[i].MediaType))
+	if err != nil {
+		return 0, cause(ctx, err)
+	}
+	defer plain.Close()
+	checked := &counter{r: plain, sum: sha256.New()}
+	_, squashed, err := Unpack(ctx, dir, checked, UnpackOptions{p.o.SingleID})
+	if err == nil { // what follows the archive's end belongs to both digests
+		_, err = io.Copy(io.Discard, checked)
+	}
+	if err == nil {
+		_, err = io.Copy(io.Discard, watched)
+	}
+	if err != nil {
+		return 0, cause(ctx, err)
+	}
+	if got := fmt.Sprintf("sha256:%x", checked.sum.Sum(nil)); got != p.diffs[i].String() {
+		return 0, fmt.Errorf("the unpacked layer has the digest %s, the configuration says %s", got, p.diffs[i])
+	}
+	if squashed {
+		p.squashed.Store(true)
+	}
+	return checked.n, nil
+}
+
+func cause(ctx context.Context, err error) error {
+	if c := context.Cause(ctx); c != nil {
+		return c
+	}
+	return err
+}
+
+// inflate by what the data begin with: media types lie now and then.
+func inflate(r io.Reader, mediaType string) (io.ReadCloser, error) {
+	head := make([]byte, 4)
+	n, err := io.ReadFull(r, head)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	all := io.MultiReader(strings.NewReader(string(head[:n])), r)
+	switch {
+	case n >= 2 && head[0] == 0x1f && head[1] == 0x8b:
+		return pgzip.NewReaderN(all, 1<<20, 4)
+	case n == 4 && head[0] == 0x28 && head[1] == 0xb5 && head[2] == 0x2f && head[3] == 0xfd:
+		z, err := zstd.NewReader(all, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxWindow(128<<20))
+		if err != nil {
+			return nil, err
+		}
+		return z.IOReadCloser(), nil
+	case strings.HasSuffix(mediaType, "gzip"), strings.HasSuffix(mediaType, "zstd"):
+		return nil, fmt.Errorf("the layer is not what its media type %s says, or is cut off", mediaType)
+	}
+	return io.NopCloser(all), nil
+}
+
+// counter hashes and counts what is read.
+type counter struct {
+	r   io.Reader
+	sum hash.Hash
+	n   int64
+}
+
+func (c *counter) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
+	c.sum.Write(b[:n])
+	c.n += int64(n)
+	return n, err
+}
+
+// watch ends a pull whose registry falls silent.
+type watch struct {
+	r     io.Reader
+	tell  func(int64)
+	timer *time.Timer
+}
+
+func newWatch(r io.Reader, cancel context.CancelCauseFunc, tell func(int64)) *watch {
+	return &watch{r: r, tell: tell, timer: time.AfterFunc(stall, func() {
+		cancel(fmt.Errorf("the registry sent nothing for %s", stall))
+	})}
+}
+
+func (w *watch) Read(b []byte) (int, error) {
+	n, err := w.r.Read(b)
+	if n > 0 {
+		w.timer.Reset(stall)
+		w.tell(int64(n))
+	}
+	return n, err
+}
+
+func (w *watch) stop() { w.timer.Stop() }

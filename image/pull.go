@@ -1,0 +1,174 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"containers/rl/storage"
+)
+
+// Progress hears of the layers of a pull, from several goroutines.
+type Progress interface {
+	Start(layer string, size int64)
+	Advance(layer string, n int64)
+	Done(layer string, cached bool)
+}
+
+// PullOptions describe one pull.
+type PullOptions struct {
+	Ref       string
+	Platform  string // OS/ARCH[/VARIANT]; "" is the host's
+	Dirs      storage.Dirs
+	Progress  Progress
+	TLSVerify *bool // over registries.conf
+	SingleID  bool
+}
+
+// Result is an image that is in the store.
+type Result struct {
+	Image    *storage.Image
+	Squashed bool // owners were lost, as only one id is mapped
+}
+
+// Time-outs of a registry that does not answer; what it sends is bounded by
+// stall, however long it takes in all.
+const (
+	dialTimeout   = 15 * time.Second
+	answerTimeout = 30 * time.Second
+	stall         = 60 * time.Second
+)
+
+// Pull brings an image. What was there before stays as it is until the new
+// image is complete.
+func Pull(ctx context.Context, o PullOptions) (*Result, error) {
+	registries, err := LoadRegistries(os.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	candidates, err := registries.Candidates(o.Ref)
+	if err != nil {
+		return nil, err
+	}
+	var failed []error
+	for _, ref := range candidates {
+		result, err := pullFrom(ctx, o, registries, ref)
+		if err == nil {
+			return result, nil
+		}
+		failed = append(failed, fmt.Errorf("pulling %s: %w", ref, err))
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, errors.Join(failed...)
+}
+
+func pullFrom(ctx context.Context, o PullOptions, registries *Registries, ref Reference) (*Result, error) {
+	endpoints, err := registries.Endpoints(ref)
+	if err != nil {
+		return nil, err
+	}
+	var failed []error
+	for _, e := range endpoints {
+		if o.TLSVerify != nil {
+			e.Insecure = !*o.TLSVerify
+		}
+		desc, err := manifest(ctx, e, ref, o.Platform)
+		if err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", e.Name, explain(err)))
+			continue
+		}
+		result, err := fetch(ctx, o, ref, desc)
+		if err != nil {
+			return nil, explain(err)
+		}
+		return result, nil
+	}
+	return nil, errors.Join(failed...)
+}
+
+// manifest asks for the manifest or index of the reference.
+func manifest(ctx context.Context, e Endpoint, ref Reference, platform string) (*remote.Descriptor, error) {
+	var nameOptions []name.Option
+	if e.Insecure {
+		nameOptions = append(nameOptions, name.Insecure)
+	}
+	full := e.Name + ":" + ref.Tag
+	if ref.Digest != "" {
+		full = e.Name + "@" + ref.Digest
+	}
+	parsed, err := name.ParseReference(full, nameOptions...)
+	if err != nil {
+		return nil, err
+	}
+	auth, err := credentials(os.Getenv, e.Name)
+	if err != nil {
+		return nil, err
+	}
+	p, err := parsePlatform(platform)
+	if err != nil {
+		return nil, err
+	}
+	return remote.Get(parsed, remote.WithContext(ctx), remote.WithAuth(auth), remote.WithPlatform(p), remote.WithTransport(roundTripper(e.Insecure)), remote.WithUserAgent("rl"))
+}
+
+func roundTripper(insecure bool) http.RoundTripper {
+	t := remote.DefaultTransport.(*http.Transport).Clone()
+	t.DialContext = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext
+	t.ResponseHeaderTimeout = answerTimeout
+	t.MaxIdleConnsPerHost = layersAtOnce
+	if insecure && t.TLSClientConfig != nil {
+		t.TLSClientConfig.InsecureSkipVerify = true
+	} else if insecure {
+		t.TLSClientConfig = insecureTLS()
+	}
+	return t
+}
+
+// explain says what a status of a registry means to the user.
+func explain(err error) error {
+	var status *transport.Error
+	if !errors.As(err, &status) {
+		return err
+	}
+	switch status.StatusCode {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return fmt.Errorf("unauthorized: authentication required (status %d): the credentials are read from auth.json and ~/.docker/config.json: %w", status.StatusCode, err)
+	case http.StatusNotFound:
+		return fmt.Errorf("manifest unknown: no such image or tag (status 404): %w", err)
+	}
+	return err
+}
+
+// parsePlatform reads OS/ARCH[/VARIANT], or ARCH alone.
+func parsePlatform(text string) (v1.Platform, error) {
+	p := hostPlatform()
+	if text == "" {
+		return p, nil
+	}
+	part := strings.Split(text, "/")
+	for _, word := range part {
+		if word == "" || len(part) > 3 {
+			return p, fmt.Errorf("platform %q: OS/ARCH[/VARIANT]", text)
+		}
+	}
+	if len(part) == 1 {
+		return v1.Platform{OS: "linux", Architecture: part[0]}, nil
+	}
+	p = v1.Platform{OS: part[0], Architecture: part[1]}
+	if len(part) == 3 {
+		p.Variant = part[2]
+	}
+	return p, nil
+}

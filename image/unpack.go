@@ -1,0 +1,265 @@
+package image
+
+import (
+	"archive/tar"
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// UnpackOptions say what the unpacking process may do.
+type UnpackOptions struct {
+	SingleID bool // only our own id exists: every file is root's
+}
+
+// unpacker writes one layer. All names are resolved below root.
+type unpacker struct {
+	ctx      context.Context
+	root     int
+	opts     UnpackOptions
+	parent   int    // descriptor of the last parent directory
+	where    string // its path
+	times    []directoryTime
+	buf      []byte
+	squashed bool
+	size     int64
+}
+
+type directoryTime struct {
+	name string
+	time unix.Timespec
+}
+
+// Unpack writes a layer's archive into a directory. It returns the size of the
+// files and whether an owner was lost because only one id is mapped.
+func Unpack(ctx context.Context, root int, r io.Reader, opts UnpackOptions) (size int64, squashed bool, err error) {
+	u := &unpacker{ctx: ctx, root: root, opts: opts, parent: -1, buf: make([]byte, 256<<10)}
+	defer u.leave()
+	defer unix.Umask(unix.Umask(0))
+	archive := tar.NewReader(bufio.NewReaderSize(r, 1<<20))
+	for {
+		h, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return u.size, u.squashed, fmt.Errorf("reading the layer: %w", err)
+		}
+		if err := u.entry(h, archive); err != nil {
+			return u.size, u.squashed, fmt.Errorf("unpacking %s: %w", h.Name, err)
+		}
+	}
+	return u.size, u.squashed, u.setTimes()
+}
+
+func (u *unpacker) leave() {
+	if u.parent >= 0 && u.parent != u.root {
+		unix.Close(u.parent)
+	}
+	u.parent, u.where = -1, ""
+}
+
+// enter opens the directory of a name and makes what is missing of it.
+func (u *unpacker) enter(dir string) error {
+	if u.parent >= 0 && u.where == dir {
+		return nil
+	}
+	u.leave()
+	fd, err := u.open(dir, unix.O_PATH|unix.O_DIRECTORY)
+	if errors.Is(err, unix.ENOENT) {
+		if err = u.makeParents(dir); err == nil {
+			fd, err = u.open(dir, unix.O_PATH|unix.O_DIRECTORY)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	u.parent, u.where = fd, dir
+	return nil
+}
+
+func (u *unpacker) open(name string, flags uint64) (int, error) {
+	return unix.Openat2(u.root, name, &unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS})
+}
+
+func (u *unpacker) makeParents(dir string) error {
+	for i := 1; i <= len(dir); i++ {
+		if i < len(dir) && dir[i] != '/' {
+			continue
+		}
+		above, err := u.open(path.Dir(dir[:i]), unix.O_PATH|unix.O_DIRECTORY)
+		if err != nil {
+			return err
+		}
+		err = unix.Mkdirat(above, path.Base(dir[:i]), 0o755)
+		unix.Close(above)
+		if err != nil && !errors.Is(err, unix.EEXIST) {
+			return err
+		}
+	}
+	return nil
+}
+
+const (
+	whiteout = ".wh."
+	opaque   = ".wh..wh..opq"
+)
+
+func (u *unpacker) entry(h *tar.Header, r io.Reader) error {
+	name := path.Clean("/" + h.Name)[1:]
+	if name == "" {
+		return u.meta(h, u.root, ".")
+	}
+	dir, base := path.Dir(name), path.Base(name)
+	if strings.HasPrefix(base, whiteout) {
+		return u.whiteout(dir, base)
+	}
+	if err := u.enter(dir); err != nil {
+		return err
+	}
+	if err := u.create(h, base, r); err != nil {
+		return err
+	}
+	switch h.Typeflag {
+	case tar.TypeLink, tar.TypeChar, tar.TypeBlock, tar.TypeXGlobalHeader:
+		return nil
+	}
+	if h.Typeflag == tar.TypeDir {
+		u.times = append(u.times, directoryTime{name, timespec(h)})
+	}
+	return u.meta(h, u.parent, base)
+}
+
+// whiteout hides what lower layers have (OCI image-spec, layer.md) in the form
+// of overlay in a user namespace: overlayfs.rst, userxattr.
+func (u *unpacker) whiteout(dir, base string) error {
+	if base == opaque {
+		if err := u.enter(dir); err != nil {
+			return err
+		}
+		fd, err := u.open(dir, unix.O_RDONLY|unix.O_DIRECTORY)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		return unix.Fsetxattr(fd, "user.overlay.opaque", []byte("y"), 0)
+	}
+	name := strings.TrimPrefix(base, whiteout)
+	if name == "" || name == "." || name == ".." || strings.HasPrefix(name, whiteout) {
+		return nil // marks of aufs, without a meaning here
+	}
+	if err := u.enter(dir); err != nil {
+		return err
+	}
+	if err := u.clear(name); err != nil {
+		return err
+	}
+	return unix.Mknodat(u.parent, name, unix.S_IFCHR, 0)
+}
+
+// clear removes what an earlier entry of the layer left in the way.
+func (u *unpacker) clear(base string) error {
+	err := unix.Unlinkat(u.parent, base, 0)
+	switch {
+	case err == nil, errors.Is(err, unix.ENOENT):
+		return nil
+	case errors.Is(err, unix.EISDIR), errors.Is(err, unix.EPERM):
+		return removeAt(u.parent, base)
+	}
+	return err
+}
+
+func (u *unpacker) create(h *tar.Header, base string, r io.Reader) error {
+	if h.Typeflag == tar.TypeDir {
+		return u.directory(base, uint32(h.Mode)&0o7777)
+	}
+	if h.Typeflag == tar.TypeXGlobalHeader {
+		return nil
+	}
+	if err := u.clear(base); err != nil {
+		return err
+	}
+	switch h.Typeflag {
+	case tar.TypeReg, tar.TypeRegA, tar.TypeGNUSparse, tar.TypeCont: //nolint
+		return u.file(h, base, r)
+	case tar.TypeSymlink:
+		return unix.Symlinkat(h.Linkname, u.parent, base)
+	case tar.TypeLink:
+		return u.hardLink(h.Linkname, base)
+	case tar.TypeFifo:
+		return unix.Mknodat(u.parent, base, unix.S_IFIFO|uint32(h.Mode)&0o777, 0)
+	case tar.TypeChar, tar.TypeBlock:
+		return nil // no device can be made in a user namespace; /dev is mounted
+	}
+	return fmt.Errorf("entry of unknown type %q", h.Typeflag)
+}
+
+func (u *unpacker) directory(base string, mode uint32) error {
+	err := unix.Mkdirat(u.parent, base, mode&0o1777)
+	if !errors.Is(err, unix.EEXIST) {
+		return err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstatat(u.parent, base, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		return nil
+	}
+	if err := unix.Unlinkat(u.parent, base, 0); err != nil {
+		return err
+	}
+	return unix.Mkdirat(u.parent, base, mode&0o1777)
+}
+
+func (u *unpacker) file(h *tar.Header, base string, r io.Reader) error {
+	fd, err := unix.Openat(u.parent, base, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, uint32(h.Mode)&0o777)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	n, err := io.CopyBuffer(descriptor(fd), struct{ io.Reader }{r}, u.buf)
+	u.size += n
+	return err
+}
+
+// descriptor writes without the poller that an os.File would ask.
+type descriptor int
+
+func (d descriptor) Write(b []byte) (n int, err error) {
+	for n < len(b) {
+		m, err := unix.Write(int(d), b[n:])
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return n, err
+		}
+		n += m
+	}
+	return n, nil
+}
+
+// hardLink: the target's directory is resolved below the root, and the last
+// part is not followed.
+func (u *unpacker) hardLink(target, base string) error {
+	target = path.Clean("/" + target)[1:]
+	dir, err := u.open(path.Dir(target), unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		return fmt.Errorf("linking to %s: %w", target, err)
+	}
+	defer unix.Close(dir)
+	if err := unix.Linkat(dir, path.Base(target), u.parent, base, 0); err != nil {
+		return fmt.Errorf("linking to %s: %w", target, err)
+	}
+	return nil
+}
