@@ -1,3 +1,31 @@
+// Rl runs containers for people without root. One binary plays several parts,
+// told by the name it is started under: the command line, the helpers that
+// work inside a user namespace, and the tools of the built-in image.
 package main
 
-func main() {}
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+
+	"containers/rl/cli"
+	"containers/rl/image/toolbox"
+)
+
+func main() {
+	// The parent-death signal of a child is that of the thread which made it.
+	runtime.LockOSThread()
+	streams := cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
+	if code, ok := cli.Role(os.Args, streams); ok {
+		os.Exit(code)
+	}
+	if name := filepath.Base(os.Args[0]); name != "rl" && isTool(name) {
+		os.Exit(toolbox.Main(os.Args))
+	}
+	os.Exit(cli.Main(os.Args[1:], streams))
+}
+
+func isTool(name string) bool {
+	return name == "rl-toolbox" || slices.Contains(toolbox.Applets(), name)
+}

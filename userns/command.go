@@ -27,6 +27,13 @@ func (e *ExitError) Error() string {
 	return fmt.Sprintf("%s: exit status %d", e.Program, e.Status.ExitStatus())
 }
 
+// Signal sends a signal; one that has ended is left alone.
+func (p *Process) Signal(s unix.Signal) {
+	if !p.child.reaped {
+		_ = unix.Kill(p.child.PID, s)
+	}
+}
+
 // Wait waits for the program's end.
 func (p *Process) Wait() error {
 	status, err := p.child.Wait()

@@ -1,0 +1,143 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
+
+	"containers/rl/security"
+	"containers/rl/storage"
+	"containers/rl/userns"
+)
+
+// finding is one line of doctor. State is ok, degraded or missing.
+type finding struct{ subject, state, text, mend string }
+
+func doctorFlags(*pflag.FlagSet) func(Streams, []string) error {
+	return func(s Streams, args []string) error {
+		if len(args) > 0 {
+			return usageError{"doctor takes no argument", "doctor"}
+		}
+		missing := 0
+		for _, look := range []func() finding{kernel, namespaces, ids, directories, tunDevice, seccompFilter, appArmor, cgroup, fuse} {
+			f := look()
+			line := fmt.Sprintf("%-10s %-9s %s", f.subject, f.state, f.text)
+			if f.mend != "" {
+				line += ": " + f.mend
+			}
+			fmt.Fprintln(s.Out, line)
+			if f.state == "missing" {
+				missing++
+			}
+		}
+		if missing > 0 {
+			return fmt.Errorf("%d things that rl cannot run without are missing", missing)
+		}
+		return nil
+	}
+}
+
+func kernel() finding {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return finding{"kernel", "missing", err.Error(), ""}
+	}
+	release := unix.ByteSliceToString(u.Release[:])
+	var major, minor int
+	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err == nil && (major < 5 || major == 5 && minor < 11) {
+		return finding{"kernel", "degraded", release + " is older than 5.11, which mounts overlay without root", "update the kernel"}
+	}
+	return finding{"kernel", "ok", release, ""}
+}
+
+// namespaces are tried, not read about.
+func namespaces() finding {
+	child, err := userns.Clone(userns.Config{Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET})
+	if err == nil {
+		child.Kill()
+		return finding{"namespaces", "ok", "user, mount, pid and network namespaces can be made", ""}
+	}
+	return finding{"namespaces", "missing", err.Error(), strings.Join(userns.Explain(err), "; ")}
+}
+
+func ids() finding {
+	u := userns.Self()
+	m, notice, err := userns.FindMap(u)
+	switch {
+	case err != nil:
+		return finding{"ids", "missing", err.Error(), ""}
+	case notice == "":
+		total := uint32(0)
+		for _, e := range m.UIDs {
+			total += e.Size
+		}
+		return finding{"ids", "ok", fmt.Sprintf("%d ids are mapped", total), ""}
+	}
+	mend := fmt.Sprintf("sudo apt install uidmap && sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 %s", firstOf(u.Name, "USER"))
+	return finding{"ids", "degraded", notice, mend}
+}
+
+func directories() finding {
+	d, err := storage.Locate(os.Getenv, os.Getuid())
+	if err != nil {
+		return finding{"store", "missing", err.Error(), ""}
+	}
+	var st unix.Statfs_t
+	if unix.Statfs(d.Data, &st) == nil && (st.Type == 0x6969 || st.Type == 0x0bd00bd0) {
+		return finding{"store", "degraded", d.Data + " is on a network file system, where overlay cannot write", "export XDG_DATA_HOME=/local/directory"}
+	}
+	return finding{"store", "ok", d.Data + ", " + d.Run, ""}
+}
+
+func tunDevice() finding {
+	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return finding{"network", "degraded", "/dev/net/tun: " + err.Error(), "sudo modprobe tun && sudo chmod 666 /dev/net/tun, or run with --network host or none"}
+	}
+	unix.Close(fd)
+	return finding{"network", "ok", "/dev/net/tun can be opened", ""}
+}
+
+func seccompFilter() finding {
+	if _, err := os.Stat("/proc/sys/kernel/seccomp/actions_avail"); err != nil {
+		return finding{"seccomp", "missing", "the kernel has no seccomp filters", "--security-opt seccomp=unconfined"}
+	}
+	return finding{"seccomp", "ok", "filters are available", ""}
+}
+
+func appArmor() finding {
+	if !security.AppArmorEnabled() {
+		return finding{"apparmor", "ok", "not enabled; nothing is lost to a container", ""}
+	}
+	if text, err := os.ReadFile("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"); err == nil && strings.TrimSpace(string(text)) == "1" {
+		return finding{"apparmor", "degraded", "unprivileged user namespaces are restricted", "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"}
+	}
+	return finding{"apparmor", "ok", "enabled", ""}
+}
+
+func cgroup() finding {
+	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err != nil {
+		return finding{"cgroup", "degraded", "no cgroup v2 at /sys/fs/cgroup, so no limits", "boot with systemd.unified_cgroup_hierarchy=1"}
+	}
+	return finding{"cgroup", "ok", "cgroup v2", ""}
+}
+
+func fuse() finding {
+	if _, err := exec.LookPath("fusermount3"); err != nil {
+		return finding{"fuse", "ok", "fusermount3 is not installed; overlay of the kernel is used", ""}
+	}
+	return finding{"fuse", "ok", "fusermount3 is installed", ""}
+}
+
+func firstOf(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}

@@ -1,0 +1,168 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"containers/rl/storage"
+	"containers/rl/storage/layers"
+)
+
+func imagesFlags(f *pflag.FlagSet) func(Streams, []string) error {
+	quiet := f.BoolP("quiet", "q", false, "show ids alone")
+	long := f.Bool("no-trunc", false, "show whole ids")
+	format := f.String("format", "", "json, or nothing for a table")
+	return func(s Streams, args []string) error {
+		if len(args) > 0 {
+			return usageError{"images takes no argument", "images"}
+		}
+		if *format != "" && *format != "json" {
+			return usageError{fmt.Sprintf("--format %s: json", *format), "images"}
+		}
+		host, err := openHost()
+		if err != nil {
+			return err
+		}
+		list, err := host.Dirs.Images()
+		if err != nil {
+			return err
+		}
+		sort.Slice(list, func(i, j int) bool { return list[i].Created.After(list[j].Created) })
+		switch {
+		case *format == "json":
+			return imagesJSON(s, list)
+		case *quiet:
+			return imageIDs(s, list, *long)
+		}
+		return imagesTable(s, list, *long)
+	}
+}
+
+func imageID(img *storage.Image, long bool) string {
+	if long {
+		return "sha256:" + img.ID
+	}
+	return short(img.ID)
+}
+
+func imageIDs(s Streams, list []*storage.Image, long bool) error {
+	for _, img := range list {
+		if _, err := fmt.Fprintln(s.Out, imageID(img, long)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func imagesTable(s Streams, list []*storage.Image, long bool) error {
+	w := tabwriter.NewWriter(s.Out, 0, 4, 3, ' ', 0)
+	fmt.Fprintln(w, "REPOSITORY\tTAG\tIMAGE ID\tCREATED\tSIZE")
+	for _, img := range list {
+		for _, name := range namesOr(img, "<none>:<none>") {
+			repository, tag := splitTag(name)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", repository, tag, imageID(img, long), ago(img.Created), humanSize(img.Size))
+		}
+	}
+	return w.Flush()
+}
+
+func imagesJSON(s Streams, list []*storage.Image) error {
+	type row struct {
+		ID      string    `json:"Id"`
+		Names   []string  `json:"Names"`
+		Digest  string    `json:"Digest"`
+		Created time.Time `json:"CreatedAt"`
+		Size    int64     `json:"Size"`
+	}
+	rows := []row{}
+	for _, img := range list {
+		rows = append(rows, row{img.ID, img.Names, img.Digest, img.Created, img.Size})
+	}
+	encoder := json.NewEncoder(s.Out)
+	encoder.SetIndent("", "    ")
+	return encoder.Encode(rows)
+}
+
+func namesOr(img *storage.Image, none string) []string {
+	if len(img.Names) == 0 {
+		return []string{none}
+	}
+	return img.Names
+}
+
+// splitTag: a colon of a port is followed by a slash.
+func splitTag(name string) (repository, tag string) {
+	if repository, _, ok := strings.Cut(name, "@"); ok {
+		return repository, "<none>"
+	}
+	at := strings.LastIndexByte(name, ':')
+	if at < 0 || strings.ContainsRune(name[at:], '/') {
+		return name, "<none>"
+	}
+	return name[:at], name[at+1:]
+}
+
+// ago is docker's column.
+func ago(t time.Time) string {
+	if t.IsZero() || t.Unix() <= 0 {
+		return "N/A"
+	}
+	for _, unit := range []struct {
+		name string
+		long time.Duration
+	}{{"year", 365 * 24 * time.Hour}, {"month", 30 * 24 * time.Hour}, {"week", 7 * 24 * time.Hour}, {"day", 24 * time.Hour}, {"hour", time.Hour}, {"minute", time.Minute}} {
+		if n := int(time.Since(t) / unit.long); n == 1 {
+			return "1 " + unit.name + " ago"
+		} else if n > 1 {
+			return fmt.Sprintf("%d %ss ago", n, unit.name)
+		}
+	}
+	return "Less than a minute ago"
+}
+
+func rmiFlags(f *pflag.FlagSet) func(Streams, []string) error {
+	force := f.BoolP("force", "f", false, "remove all names of an image given by its id")
+	return func(_ Streams, args []string) error {
+		if len(args) == 0 {
+			return usageError{"rmi needs an image", "rmi"}
+		}
+		host, err := openHost()
+		if err != nil {
+			return err
+		}
+		return inside(host, roleRmi, append([]string{host.Dirs.Data, host.Dirs.Run, fmt.Sprint(*force)}, args...)...)
+	}
+}
+
+// rmiInside goes on with the next image after an error, as docker does.
+func rmiInside(s Streams, args []string) (err error) {
+	if len(args) < 4 {
+		return errors.New(roleRmi + " is for rl itself")
+	}
+	store, err := layers.Open(storage.Dirs{Data: args[0], Run: args[1]})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	var failed []error
+	for _, ref := range args[3:] {
+		untagged, deleted, err := store.RemoveImage(ref, args[2] == "true")
+		if err != nil {
+			failed = append(failed, err)
+		}
+		for _, name := range untagged {
+			fmt.Fprintf(s.Out, "Untagged: %s\n", name)
+		}
+		for _, id := range deleted {
+			fmt.Fprintf(s.Out, "Deleted: %s\n", id)
+		}
+	}
+	return errors.Join(failed...)
+}

@@ -1,0 +1,139 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+func (o *runOptions) checkMounts() error {
+	parsers := []struct {
+		texts []string
+		parse func(string) (specs.Mount, error)
+	}{{o.volumes, volume}, {o.mounts, mount}, {o.tmpfs, tmpfs}}
+	seen := map[string]bool{}
+	for _, kind := range parsers {
+		for _, text := range kind.texts {
+			m, err := kind.parse(text)
+			if err != nil {
+				return err
+			}
+			if m.Destination = filepath.Clean(m.Destination); m.Destination == "/" || !filepath.IsAbs(m.Destination) {
+				return fmt.Errorf("mount %s: the target must be an absolute path other than /", text)
+			}
+			if seen[m.Destination] {
+				return fmt.Errorf("mount %s: duplicate mount destination", m.Destination)
+			}
+			seen[m.Destination] = true
+			o.Mounts = append(o.Mounts, m)
+		}
+	}
+	return nil
+}
+
+// volume is docker's -v SOURCE:TARGET[:OPTIONS].
+func volume(text string) (specs.Mount, error) {
+	part := strings.Split(text, ":")
+	if len(part) < 2 || len(part) > 3 || part[0] == "" || part[1] == "" {
+		return specs.Mount{}, fmt.Errorf("--volume %s: /HOST:/CONTAINER[:ro]", text)
+	}
+	if !strings.HasPrefix(part[0], "/") && !strings.HasPrefix(part[0], ".") {
+		return specs.Mount{}, fmt.Errorf("--volume %s: named volumes are not there yet; give a path", text)
+	}
+	options := []string{"rbind"}
+	if len(part) == 3 {
+		for _, option := range strings.Split(part[2], ",") {
+			switch option {
+			case "ro", "rw", "nosuid", "nodev", "noexec":
+				options = append(options, option)
+			case "z", "Z", "rprivate", "private", "rbind": // nothing to do: no SELinux; ours are private
+			default:
+				return specs.Mount{}, fmt.Errorf("--volume %s: unknown option %q", text, option)
+			}
+		}
+	}
+	return bindMount(part[0], part[1], options)
+}
+
+// bindMount refuses a source that is not there, as podman does.
+func bindMount(source, target string, options []string) (specs.Mount, error) {
+	source, err := filepath.Abs(source)
+	if err == nil {
+		_, err = os.Stat(source)
+	}
+	return specs.Mount{Type: "bind", Source: source, Destination: target, Options: options}, err
+}
+
+// tmpfs is docker's --tmpfs TARGET[:OPTIONS].
+func tmpfs(text string) (specs.Mount, error) {
+	target, options, _ := strings.Cut(text, ":")
+	m := specs.Mount{Type: "tmpfs", Source: "tmpfs", Destination: target, Options: []string{"nosuid", "nodev", "noexec"}}
+	for _, option := range strings.Split(options, ",") {
+		name, _, _ := strings.Cut(option, "=")
+		switch name {
+		case "":
+		case "size", "mode", "uid", "gid", "nr_inodes", "ro", "rw", "exec", "noexec", "suid", "nosuid", "dev", "nodev":
+			m.Options = append(m.Options, option)
+		default:
+			return m, fmt.Errorf("--tmpfs %s: unknown option %q", text, option)
+		}
+	}
+	return m, nil
+}
+
+// mount is docker's --mount, a list of key=value.
+func mount(text string) (specs.Mount, error) {
+	values := map[string]string{"type": "volume"}
+	for _, field := range strings.Split(text, ",") {
+		key, value, set := strings.Cut(field, "=")
+		switch key {
+		case "type", "source", "target", "tmpfs-size", "tmpfs-mode":
+		case "src":
+			key = "source"
+		case "dst", "destination":
+			key = "target"
+		case "readonly", "ro":
+			key = "readonly"
+			if !set {
+				value = "true"
+			}
+		default:
+			return specs.Mount{}, fmt.Errorf("--mount %s: unknown key %q", text, key)
+		}
+		values[key] = value
+	}
+	return values2mount(text, values)
+}
+
+func values2mount(text string, v map[string]string) (specs.Mount, error) {
+	var options []string
+	switch v["readonly"] {
+	case "", "false", "0":
+	case "true", "1":
+		options = []string{"ro"}
+	default:
+		return specs.Mount{}, fmt.Errorf("--mount %s: readonly is true or false", text)
+	}
+	switch v["type"] {
+	case "bind":
+		if v["source"] == "" || v["target"] == "" {
+			return specs.Mount{}, fmt.Errorf("--mount %s: bind needs source and target", text)
+		}
+		return bindMount(v["source"], v["target"], append([]string{"rbind"}, options...))
+	case "tmpfs":
+		if v["source"] != "" {
+			return specs.Mount{}, fmt.Errorf("--mount %s: tmpfs has no source", text)
+		}
+		if v["tmpfs-size"] != "" {
+			options = append(options, "size="+v["tmpfs-size"])
+		}
+		if v["tmpfs-mode"] != "" {
+			options = append(options, "mode="+v["tmpfs-mode"])
+		}
+		return specs.Mount{Type: "tmpfs", Source: "tmpfs", Destination: v["target"], Options: append([]string{"nosuid", "nodev", "noexec"}, options...)}, nil
+	}
+	return specs.Mount{}, fmt.Errorf("--mount %s: type %q: bind or tmpfs", text, v["type"])
+}

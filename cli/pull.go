@@ -1,0 +1,143 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/pflag"
+
+	"containers/rl/container"
+	"containers/rl/image"
+	"containers/rl/storage"
+	"containers/rl/userns"
+)
+
+// pullRequest goes to our second self as its only argument. Unpacking needs
+// the ids of the user namespace, so it cannot be done by the first.
+type pullRequest struct {
+	Refs      []string
+	Platform  string
+	TLSVerify *bool
+	Quiet     bool
+	SingleID  bool
+	Notice    string // why only one id is mapped
+	PrintID   bool
+	Dirs      storage.Dirs // ours: inside, the user's id is another
+}
+
+func pullFlags(f *pflag.FlagSet) func(Streams, []string) error {
+	r := &pullRequest{PrintID: true}
+	f.StringVar(&r.Platform, "platform", "", "OS/ARCH[/VARIANT]")
+	f.BoolVarP(&r.Quiet, "quiet", "q", false, "show no progress")
+	verify := f.Bool("tls-verify", true, "verify the registry's certificate and demand https")
+	return func(s Streams, args []string) error {
+		if len(args) == 0 {
+			return usageError{"pull needs an image", "pull"}
+		}
+		if f.Changed("tls-verify") {
+			r.TLSVerify = verify
+		}
+		r.Refs = args
+		host, err := openHost()
+		if err != nil {
+			return err
+		}
+		return r.start(host)
+	}
+}
+
+// start checks the references before a process is started for them.
+func (r *pullRequest) start(host container.Host) error {
+	for _, ref := range r.Refs {
+		if _, err := image.ParseReference(ref); err != nil {
+			return usageError{err.Error(), "pull"}
+		}
+	}
+	r.SingleID, r.Notice, r.Dirs = host.IDs.Single(), host.Notice, host.Dirs
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return inside(host, rolePull, string(text))
+}
+
+// inside runs a role of ours in the user namespace; it has said what was wrong.
+func inside(host container.Host, role string, args ...string) error {
+	process, err := userns.Command(host.IDs, role, args)
+	if err != nil {
+		return err
+	}
+	// An interrupt of the terminal reaches both; the second one cleans up.
+	ignored := make(chan os.Signal, 8)
+	signal.Notify(ignored, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	defer signal.Stop(ignored)
+	go func() {
+		for s := range ignored {
+			process.Signal(s.(syscall.Signal))
+		}
+	}()
+	err = process.Wait()
+	var exit *userns.ExitError
+	if errors.As(err, &exit) && exit.Status.Exited() {
+		return container.Exit{Code: exit.Status.ExitStatus()}
+	}
+	return err
+}
+
+// pullInside is the second self.
+func pullInside(s Streams, args []string) error {
+	var r pullRequest
+	if len(args) != 1 {
+		return errors.New(rolePull + " is for rl itself")
+	}
+	if err := json.Unmarshal([]byte(args[0]), &r); err != nil {
+		return fmt.Errorf("reading the request: %w", err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	for _, ref := range r.Refs {
+		printer := newProgress(s.Err, r.Quiet)
+		result, err := image.Pull(ctx, image.PullOptions{Ref: ref, Platform: r.Platform, Dirs: r.Dirs, Progress: printer, TLSVerify: r.TLSVerify, SingleID: r.SingleID})
+		printer.Close()
+		if err != nil {
+			return err
+		}
+		if result.Squashed && r.Notice != "" {
+			fmt.Fprintf(s.Err, "rl: files of other users in %s now belong to root: %s\n", ref, r.Notice)
+		}
+		if r.PrintID {
+			fmt.Fprintln(s.Out, result.Image.ID)
+		}
+		result.Image.Close()
+	}
+	return nil
+}
+
+// findImage gives the image to run and brings it when it is not there.
+func findImage(host container.Host, ref, policy, platform string) (*storage.Image, error) {
+	if isBuiltin(ref) {
+		return findBuiltin(host)
+	}
+	if policy != "always" && platform == "" {
+		img, err := host.Dirs.Lookup(ref)
+		if err == nil || !errors.Is(err, storage.ErrNoImage) {
+			return img, err
+		}
+	}
+	if policy == "never" {
+		if platform != "" {
+			return host.Dirs.Lookup(ref)
+		}
+		return nil, fmt.Errorf("%s: image not known, and --pull never forbids to get it: %w", ref, storage.ErrNoImage)
+	}
+	r := &pullRequest{Refs: []string{ref}, Platform: platform}
+	if err := r.start(host); err != nil {
+		return nil, err
+	}
+	return host.Dirs.Lookup(ref)
+}

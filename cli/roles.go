@@ -1,0 +1,45 @@
+package cli
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"containers/rl/container"
+	"containers/rl/storage"
+)
+
+// Our binary starts again under these names, as root of a user namespace.
+const (
+	rolePull    = "rl-pull"
+	roleRmi     = "rl-rmi"
+	roleBuiltin = "rl-builtin"
+)
+
+// roles are what runs under a name. They are no commands: what they are given
+// comes from rl itself.
+var roles = map[string]func(Streams, []string) error{
+	rolePull:             pullInside,
+	roleRmi:              rmiInside,
+	roleBuiltin:          builtinInside,
+	container.RoleRemove: removeInside,
+}
+
+// Role runs what argv[0] names; false when it names nothing of ours.
+func Role(argv []string, s Streams) (int, bool) {
+	run, ok := roles[argv[0]]
+	if !ok {
+		return 0, false
+	}
+	return fail(s.Err, run(s, argv[1:])), true
+}
+
+// removeInside removes what belongs to ids of the user namespace.
+func removeInside(_ Streams, paths []string) error {
+	for _, path := range paths {
+		if err := storage.RemoveTree(unix.AT_FDCWD, path); err != nil && !os.IsNotExist(err) {
+			return err
+		}
+	}
+	return nil
+}

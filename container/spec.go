@@ -1,0 +1,163 @@
+package container
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"containers/rl/security"
+)
+
+const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// newSpec is the only translation of options into the specification.
+func newSpec(o *Options, root imageRoot) (*specs.Spec, error) {
+	config, err := imageConfig(o)
+	if err != nil {
+		return nil, err
+	}
+	args := command(o, config)
+	if len(args) == 0 {
+		return nil, errors.New("no command: neither the image nor the command line names one")
+	}
+	user, home, err := root.user(first(o.User, config.User))
+	if err != nil {
+		return nil, err
+	}
+	process := &specs.Process{
+		Terminal: o.TTY, Args: args, User: user,
+		Cwd:             first(o.WorkingDir, config.WorkingDir, "/"),
+		Env:             environment(o, config.Env, home),
+		NoNewPrivileges: !o.NewPrivs && !o.Privileged,
+		Rlimits:         o.Rlimits,
+	}
+	if err := confine(o, process); err != nil {
+		return nil, err
+	}
+	spec := &specs.Spec{
+		Version: specs.Version, Process: process, Hostname: o.Hostname,
+		Root:   &specs.Root{Path: o.Rootfs, Readonly: o.ReadOnly},
+		Mounts: append(defaultMounts(o), o.Mounts...),
+		Linux:  &specs.Linux{Namespaces: namespaces(o)},
+	}
+	if !o.Privileged && !o.Unmask {
+		spec.Linux.MaskedPaths, spec.Linux.ReadonlyPaths = security.MaskedPaths(), security.ReadonlyPaths()
+	}
+	return spec, seccomp(o, spec)
+}
+
+func imageConfig(o *Options) (imagespec.ImageConfig, error) {
+	if o.Image == nil {
+		return imagespec.ImageConfig{}, nil
+	}
+	var image imagespec.Image
+	if err := json.Unmarshal(o.Image.Config, &image); err != nil {
+		return imagespec.ImageConfig{}, fmt.Errorf("reading the configuration of image %s: %w", o.Image.ID, err)
+	}
+	return image.Config, nil
+}
+
+// command follows docker: an entrypoint given by hand drops the image's command.
+func command(o *Options, config imagespec.ImageConfig) []string {
+	entrypoint, args := config.Entrypoint, config.Cmd
+	if o.EntrySet {
+		entrypoint, args = o.Entrypoint, nil
+	}
+	if len(o.Args) > 0 {
+		args = o.Args
+	}
+	return append(append([]string{}, entrypoint...), args...)
+}
+
+// environment: defaults, then the image's, then the user's; the last of a name wins.
+func environment(o *Options, image []string, home string) []string {
+	env := []string{defaultPath, "HOSTNAME=" + o.Hostname, "HOME=" + home, "container=rl"}
+	if o.TTY {
+		env = append(env, "TERM=xterm")
+	}
+	place := map[string]int{}
+	var merged []string
+	for _, entry := range append(append(env, image...), o.Env...) {
+		name, _, _ := strings.Cut(entry, "=")
+		if at, seen := place[name]; seen {
+			merged[at] = entry
+			continue
+		}
+		place[name] = len(merged)
+		merged = append(merged, entry)
+	}
+	return merged
+}
+
+func confine(o *Options, p *specs.Process) error {
+	base := security.DefaultCapabilities()
+	if o.Privileged {
+		base = security.AllCapabilities()
+	}
+	caps, err := security.AdjustCapabilities(base, o.CapAdd, o.CapDrop)
+	if err != nil {
+		return err
+	}
+	p.Capabilities = &specs.LinuxCapabilities{Bounding: caps, Effective: caps, Permitted: caps}
+	return nil
+}
+
+func seccomp(o *Options, spec *specs.Spec) error {
+	if o.Privileged || o.Seccomp == "unconfined" || o.Seccomp == "" {
+		return nil // the default profile stays compiled; see program
+	}
+	profile, err := security.ParseProfile([]byte(o.Seccomp), spec.Process.Capabilities.Bounding)
+	spec.Linux.Seccomp = profile
+	return err
+}
+
+func namespaces(o *Options) []specs.LinuxNamespace {
+	list := []specs.LinuxNamespace{{Type: specs.UserNamespace}, {Type: specs.MountNamespace}}
+	for _, ns := range []struct {
+		host bool
+		kind specs.LinuxNamespaceType
+	}{
+		{o.HostPID, specs.PIDNamespace}, {o.HostIPC, specs.IPCNamespace}, {o.HostUTS, specs.UTSNamespace},
+		{o.HostCgroup, specs.CgroupNamespace}, {o.Network == NetworkHost, specs.NetworkNamespace},
+	} {
+		if !ns.host {
+			list = append(list, specs.LinuxNamespace{Type: ns.kind})
+		}
+	}
+	return list
+}
+
+func defaultMounts(o *Options) []specs.Mount {
+	shm := o.ShmSize
+	if shm == 0 {
+		shm = 64 << 20
+	}
+	mounts := []specs.Mount{
+		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
+		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
+		{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"}},
+		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: []string{"nosuid", "noexec", "nodev", "mode=1777", fmt.Sprintf("size=%d", shm)}},
+		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
+	}
+	if o.HostIPC {
+		mounts = mounts[:len(mounts)-1] // the kernel lets only the namespace's owner mount mqueue
+	}
+	if o.Network == NetworkHost {
+		// sysfs can be mounted only by the owner of the network namespace.
+		return append(mounts, specs.Mount{Destination: "/sys", Type: "bind", Source: "/sys", Options: []string{"rbind", "ro", "nosuid", "noexec", "nodev"}})
+	}
+	return append(mounts, specs.Mount{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", "ro"}})
+}
+
+func first(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}

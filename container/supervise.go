@@ -1,0 +1,123 @@
+package container
+
+import (
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+
+	"containers/rl/netslirp"
+	"containers/rl/userns"
+)
+
+var namespaceFlags = map[specs.LinuxNamespaceType]uintptr{
+	specs.UserNamespace: unix.CLONE_NEWUSER, specs.MountNamespace: unix.CLONE_NEWNS, specs.PIDNamespace: unix.CLONE_NEWPID,
+	specs.IPCNamespace: unix.CLONE_NEWIPC, specs.UTSNamespace: unix.CLONE_NEWUTS, specs.CgroupNamespace: unix.CLONE_NEWCGROUP,
+	specs.NetworkNamespace: unix.CLONE_NEWNET,
+}
+
+// supervise serves the container until its first process ends.
+func supervise(child *userns.Child, p *plan) error {
+	if p.o.Network == NetworkSlirp {
+		server, err := netslirp.Serve(p.shared.tun, p.o.Slirp)
+		if err != nil {
+			child.Kill()
+			return err
+		}
+		p.shared.tun = -1 // the server's now
+		defer server.Close()
+	}
+	stop := proxySignals(child.PID)
+	defer stop()
+	drained := func() {}
+	if p.o.TTY {
+		restore, done := attach(p)
+		defer restore()
+		drained = done
+	}
+	status, err := child.Wait()
+	if err != nil {
+		return err
+	}
+	drained()
+	if status.Signaled() {
+		return Exit{128 + int(status.Signal())}
+	}
+	return Exit{status.ExitStatus()}
+}
+
+// proxySignals passes on what docker passes on: all but those that belong to
+// our own process.
+func proxySignals(pid int) (stop func()) {
+	incoming := make(chan os.Signal, 64)
+	signal.Notify(incoming)
+	go func() {
+		for s := range incoming {
+			switch s {
+			case unix.SIGCHLD, unix.SIGURG, unix.SIGPIPE, unix.SIGWINCH, unix.SIGTTIN, unix.SIGTTOU:
+			default:
+				_ = unix.Kill(pid, s.(syscall.Signal))
+			}
+		}
+	}()
+	return func() { signal.Stop(incoming); close(incoming) }
+}
+
+// attach joins our terminal with the container's. done waits for the last of
+// the output: the master answers EIO when no one holds the other side.
+func attach(p *plan) (restore, done func()) {
+	_ = unix.SetNonblock(p.shared.console, true)
+	console := os.NewFile(uintptr(p.shared.console), "console")
+	p.shared.console = -1
+	unix.Close(p.shared.source) // our copy of the peer would keep the terminal open
+	p.shared.source = -1
+	restore = func() { console.Close() }
+	if term.IsTerminal(int(p.o.Stdin.Fd())) {
+		if old, err := term.MakeRaw(int(p.o.Stdin.Fd())); err == nil {
+			restore = func() { _ = term.Restore(int(p.o.Stdin.Fd()), old); console.Close() }
+		}
+		resize(p.o.Stdin, console)
+	}
+	if p.o.Interactive {
+		go func() {
+			_, err := io.Copy(console, p.o.Stdin)
+			if err == nil && !term.IsTerminal(int(p.o.Stdin.Fd())) {
+				_, _ = console.Write([]byte{4}) // end of file, as a terminal says it
+			}
+		}()
+	}
+	output := make(chan struct{})
+	go func() {
+		defer close(output)
+		if _, err := io.Copy(p.o.Stdout, console); errors.Is(err, unix.EIO) {
+			return
+		}
+	}()
+	return restore, func() { <-output }
+}
+
+// resize keeps the container's terminal as large as ours.
+func resize(from, to *os.File) {
+	fit := func() {
+		size, err := unix.IoctlGetWinsize(int(from.Fd()), unix.TIOCGWINSZ)
+		if err != nil {
+			return
+		}
+		if raw, err := to.SyscallConn(); err == nil {
+			_ = raw.Control(func(fd uintptr) { _ = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, size) })
+		}
+	}
+	fit()
+	changes := make(chan os.Signal, 1)
+	signal.Notify(changes, unix.SIGWINCH)
+	go func() {
+		for range changes {
+			fit()
+		}
+	}()
+}
