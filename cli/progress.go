@@ -25,10 +25,10 @@ type progress struct {
 }
 
 type layerProgress struct {
-	name        string
-	size, done  int64
-	state       string
-	already, ok bool
+	name       string
+	size, done int64
+	state      string
+	ok         bool
 }
 
 const (

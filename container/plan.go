@@ -40,7 +40,7 @@ type files struct {
 	merged, overlay         string // mount point of the root; overlay options
 	layers                  string // where the options' lower directories are named from
 	hosts, resolv, hostname string
-	init                    int // descriptor of the init program, -1: none
+	init                    int // descriptor of the init program
 	supervisor              int // our own pidfd
 	seccomp                 []byte
 	seccompFlags            uint
@@ -81,8 +81,7 @@ func (p *plan) becomeRoot() {
 func (p *plan) rootfs() error {
 	p.Do("setting umask", "0", unix.SYS_UMASK, userns.Int(0))
 	if p.o.Rootfs != "" {
-		p.Do("binding", p.o.Rootfs, unix.SYS_MOUNT, p.Str(p.o.Rootfs), p.Str(p.o.Rootfs), p.Str(""), userns.Int(unix.MS_BIND|unix.MS_REC), userns.Int(0))
-		p.files.merged = p.o.Rootfs
+		p.Do("binding", p.o.Rootfs, unix.SYS_MOUNT, p.Str(p.o.Rootfs), p.Str(p.files.merged), p.Str(""), userns.Int(unix.MS_BIND|unix.MS_REC), userns.Int(0))
 	} else {
 		p.Do("changing directory to", p.files.layers, unix.SYS_CHDIR, p.Str(p.files.layers))
 		p.Do("mounting overlay on", p.files.merged, unix.SYS_MOUNT, p.Str("overlay"), p.Str(p.files.merged), p.Str("overlay"),

@@ -27,14 +27,17 @@ func (p *plan) process() error {
 		return err
 	}
 	p.bounding(mask)
+	if !process.NoNewPrivileges {
+		p.filter() // only CAP_SYS_ADMIN may set one without no_new_privs
+	}
 	p.identity()
 	p.capabilities(mask)
 	p.dieWithSupervisor()
 	p.Do("setting umask", "022", unix.SYS_UMASK, userns.Int(0o022))
 	if process.NoNewPrivileges {
 		p.prctl("setting", "no_new_privs", unix.PR_SET_NO_NEW_PRIVS, 1)
+		p.filter()
 	}
-	p.filter()
 	p.exec()
 	return nil
 }
@@ -164,7 +167,13 @@ func (p *plan) exec() {
 	process := p.spec.Process
 	// Not closed but marked: execve closes them, after the last one was used.
 	p.Do("closing", "descriptors", unix.SYS_CLOSE_RANGE, userns.Int(3), userns.Int(int64(^uint32(0))), userns.Int(unix.CLOSE_RANGE_CLOEXEC)).Ignore()
-	p.ExecAny(candidates(process.Args[0], process.Env), process.Args, process.Env)
+	paths := candidates(process.Args[0], process.Env)
+	if p.o.Init {
+		argv := append(append([]string{"rl-init"}, paths...), "")
+		p.ExecFD(userns.Int(p.files.init), "rl-init", append(argv, process.Args...), process.Env)
+		return
+	}
+	p.ExecAny(paths, process.Args, process.Env)
 }
 
 // candidates are the paths that execvp(3) would try.

@@ -7,8 +7,10 @@ import (
 	"path/filepath"
 	"runtime"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"containers/rl/container/initbin"
 	"containers/rl/netslirp"
 	"containers/rl/security"
 	"containers/rl/storage"
@@ -36,6 +38,7 @@ func Run(h Host, o *Options) (err error) {
 	// The parent-death signal is sent when the thread that cloned ends.
 	runtime.LockOSThread()
 	if o.KeepID {
+		o.User = first(o.User, fmt.Sprintf("%d:%d", h.User.UID, h.User.GID))
 		if h.IDs, err = userns.KeepID(h.IDs, h.User); err != nil {
 			return err
 		}
@@ -70,7 +73,7 @@ func Run(h Host, o *Options) (err error) {
 		return err
 	}
 	started = true
-	return supervise(child, p)
+	return supervise(child, p, h)
 }
 
 // remove is the mirror of prepare; what ids of others own is removed in the
@@ -129,15 +132,22 @@ func prepare(h Host, o *Options) (*storage.Container, *plan, error) {
 		return nil, nil, err
 	}
 	p := &plan{Script: userns.NewScript(), o: o, spec: spec, ids: h.IDs}
-	if o.Image != nil {
-		p.files.merged = c.Merged
-		p.files.layers, p.files.overlay = c.OverlayOptions(o.Remove)
+	p.files.merged = c.Merged
+	p.files.layers, p.files.overlay = c.OverlayOptions(o.Remove)
+	if user := spec.Process.User; !mapped(h.IDs, user) {
+		return c, nil, fmt.Errorf("user %d:%d: not in the container's id map; %s", user.UID, user.GID, first(h.Notice, "its ids end below"))
 	}
 	err = errors.Join(p.generate(c.Dir), p.program(), p.reserve())
 	if err == nil {
 		err = p.build()
 	}
 	return c, p, err
+}
+
+func mapped(ids userns.Map, user specs.User) bool {
+	_, uid := ids.HostUID(user.UID)
+	_, gid := ids.HostGID(user.GID)
+	return uid && gid
 }
 
 // generate writes the files that docker generates.
@@ -193,6 +203,14 @@ func (p *plan) reserve() error {
 		*fd = null
 	}
 	var err error
+	if p.o.Init {
+		if p.files.init, err = unix.MemfdCreate("rl-init", unix.MFD_CLOEXEC); err != nil {
+			return fmt.Errorf("making a memory file for init: %w", err)
+		}
+		if _, err := unix.Write(p.files.init, initbin.Program()); err != nil {
+			return fmt.Errorf("writing init: %w", err)
+		}
+	}
 	if p.files.supervisor, err = unix.PidfdOpen(os.Getpid(), 0); err != nil {
 		p.files.supervisor = -1 // before Linux 5.3
 	}

@@ -143,6 +143,9 @@ func defaultMounts(o *Options) []specs.Mount {
 		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: []string{"nosuid", "noexec", "nodev", "mode=1777", fmt.Sprintf("size=%d", shm)}},
 		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
 	}
+	if o.HostPID { // proc can be mounted only by the owner of the pid namespace
+		mounts[0] = specs.Mount{Destination: "/proc", Type: "bind", Source: "/proc", Options: []string{"rbind", "nosuid", "noexec", "nodev"}}
+	}
 	if o.HostIPC {
 		mounts = mounts[:len(mounts)-1] // the kernel lets only the namespace's owner mount mqueue
 	}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
+	"containers/rl/container/guard"
 	"containers/rl/netslirp"
 	"containers/rl/userns"
 )
@@ -22,7 +23,11 @@ var namespaceFlags = map[specs.LinuxNamespaceType]uintptr{
 }
 
 // supervise serves the container until its first process ends.
-func supervise(child *userns.Child, p *plan) error {
+func supervise(child *userns.Child, p *plan, h Host) error {
+	if err := watch(child, p, h); err != nil {
+		child.Kill()
+		return err
+	}
 	if p.o.Network == NetworkSlirp {
 		server, err := netslirp.Serve(p.shared.tun, p.o.Slirp)
 		if err != nil {
@@ -49,6 +54,19 @@ func supervise(child *userns.Child, p *plan) error {
 		return Exit{128 + int(status.Signal())}
 	}
 	return Exit{status.ExitStatus()}
+}
+
+// watch starts the guard where the program can change its ids, and so lose the
+// parent-death signal; init never does.
+func watch(child *userns.Child, p *plan, h Host) error {
+	if h.IDs.Single() || p.o.Init || child.PIDFD < 0 || p.files.supervisor < 0 {
+		return nil
+	}
+	process, err := userns.Detached(guard.Program(), "rl-guard", p.files.supervisor, child.PIDFD)
+	if err == nil {
+		go func() { _ = process.Wait() }()
+	}
+	return err
 }
 
 // proxySignals passes on what docker passes on: all but those that belong to

@@ -189,7 +189,7 @@ func (u *unpacker) create(h *tar.Header, base string, r io.Reader) error {
 		return err
 	}
 	switch h.Typeflag {
-	case tar.TypeReg, tar.TypeRegA, tar.TypeGNUSparse, tar.TypeCont: //nolint
+	case tar.TypeReg, tar.TypeGNUSparse, tar.TypeCont: // the reader turns the old mark into TypeReg
 		return u.file(h, base, r)
 	case tar.TypeSymlink:
 		return unix.Symlinkat(h.Linkname, u.parent, base)

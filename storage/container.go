@@ -36,50 +36,81 @@ func (d Dirs) CreateContainer(id, name string, img *Image, transient bool) (*Con
 	if transient {
 		c.Dir += transientSuffix
 	}
-	var err error
-	for range attempts {
-		if err = c.make(); !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.EWOULDBLOCK) {
-			break
-		}
+	err := checkName(name)
+	if err == nil {
+		err = c.claim()
 	}
 	if err == nil {
-		err = c.takeName()
+		if err = errors.Join(c.fill(), c.takeName()); err != nil {
+			_ = c.Remove()
+		}
 	}
 	if err != nil {
-		_ = c.Remove()
 		return nil, fmt.Errorf("creating container %s: %w", id[:min(12, len(id))], err)
 	}
 	return c, nil
 }
 
-func (c *Container) make() error {
-	if err := os.Mkdir(c.Dir, 0o700); errors.Is(err, os.ErrNotExist) {
-		if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+// checkName accepts docker's names: they become names of files here.
+func checkName(name string) error {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	if name == "" || len(name) <= 200 && strings.Trim(name, letters+"_.-") == "" && strings.Contains(letters, name[:1]) {
+		return nil
+	}
+	return fmt.Errorf("container name %q: letters, digits and _.- are allowed, beginning with a letter or digit", name)
+}
+
+// claim makes the directory and locks it.
+func (c *Container) claim() error {
+	for range attempts {
+		err := os.Mkdir(c.Dir, 0o700)
+		if errors.Is(err, os.ErrNotExist) {
+			err = os.MkdirAll(c.Dir, 0o700)
+		}
+		if err != nil {
 			return err
 		}
-	} else if err != nil && !errors.Is(err, os.ErrExist) {
-		return err
+		c.lock, err = lockDirectory(c.Dir, unix.LOCK_EX)
+		if !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
 	}
-	file, err := os.OpenFile(filepath.Join(c.Dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	return fmt.Errorf("%s was removed again and again", c.Dir)
+}
+
+// lockDirectory locks a container's directory. Whoever removes one holds the
+// lock meanwhile, so a lock file without a name is that of a removed directory.
+func lockDirectory(dir string, how int) (*os.File, error) {
+	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := lock(file, unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		file.Close()
-		return err
+	if err = lock(file, how); err == nil {
+		var st unix.Stat_t
+		if err = unix.Fstat(int(file.Fd()), &st); err == nil && st.Nlink > 0 {
+			return file, nil
+		}
+		if err == nil {
+			err = os.ErrNotExist
+		}
 	}
-	c.lock = file
+	file.Close()
+	return nil, err
+}
+
+func (c *Container) fill() error {
 	for _, part := range []struct {
 		path *string
 		name string
 	}{{&c.Upper, "upper"}, {&c.Work, "work"}, {&c.Merged, "merged"}} {
 		*part.path = filepath.Join(c.Dir, part.name)
-		// The upper directory becomes the container's root directory.
-		if err := os.Mkdir(*part.path, 0o755); err != nil {
+		if err := os.Mkdir(*part.path, 0o700); err != nil {
 			return err
 		}
 	}
-	return nil
+	// The upper directory becomes the container's root directory, whose mode
+	// is the image's and not a matter of our umask.
+	return os.Chmod(c.Upper, c.image.rootMode())
 }
 
 // takeName: a link is made or is there already, in one step.
@@ -87,25 +118,48 @@ func (c *Container) takeName() error {
 	if c.Name == "" {
 		return nil
 	}
-	if err := os.MkdirAll(c.dirs.taken(), 0o700); err != nil {
+	name := c.Name
+	c.Name = "" // not ours to give back until it is taken
+	path := filepath.Join(c.dirs.taken(), name)
+	target := filepath.Join("../containers", filepath.Base(c.Dir))
+	err := os.Symlink(target, path)
+	if errors.Is(err, os.ErrNotExist) {
+		if err = os.MkdirAll(c.dirs.taken(), 0o700); err == nil {
+			err = os.Symlink(target, path)
+		}
+	}
+	if errors.Is(err, os.ErrExist) {
+		err = c.dirs.takeOver(name, target)
+	}
+	if err == nil {
+		c.Name = name
+	}
+	return err
+}
+
+// takeOver takes a name whose container is gone. One at a time: of two that
+// see the same dead link, the second would remove the first one's new link.
+func (d Dirs) takeOver(name, target string) error {
+	dir, err := os.Open(d.taken())
+	if err != nil {
 		return err
 	}
-	path := filepath.Join(c.dirs.taken(), c.Name)
+	defer dir.Close()
+	if err := lock(dir, unix.LOCK_EX); err != nil {
+		return err
+	}
+	path := filepath.Join(d.taken(), name)
 	for range attempts {
-		err := os.Symlink(filepath.Join("../containers", filepath.Base(c.Dir)), path)
-		if !errors.Is(err, os.ErrExist) {
-			return err
-		}
 		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 			break
 		}
-		_ = os.Remove(path) // its container is gone
+		_ = os.Remove(path)
+		if err := os.Symlink(target, path); !errors.Is(err, os.ErrExist) {
+			return err
+		}
 	}
-	target, _ := os.Readlink(path)
-	holder := strings.TrimSuffix(filepath.Base(target), transientSuffix)
-	name := c.Name
-	c.Name = "" // not ours to give back
-	return fmt.Errorf("the container name %q is already in use by %s", name, holder)
+	holder, _ := os.Readlink(path)
+	return fmt.Errorf("the container name %q is already in use by %s", name, strings.TrimSuffix(filepath.Base(holder), transientSuffix))
 }
 
 // Remove removes the directory, then gives back the name and the lock. Files
@@ -139,22 +193,26 @@ func (d Dirs) Heal() (mapped []string, err error) {
 		if !strings.HasSuffix(e.Name(), transientSuffix) {
 			continue
 		}
-		if dir := filepath.Join(d.containers(), e.Name()); dead(dir) {
-			if err := RemoveTree(unix.AT_FDCWD, dir); err != nil && !errors.Is(err, os.ErrNotExist) {
-				mapped = append(mapped, dir)
-			}
+		dir := filepath.Join(d.containers(), e.Name())
+		if err := bury(dir); err != nil {
+			mapped = append(mapped, dir)
 		}
 	}
 	return mapped, nil
 }
 
-// dead: no one holds the lock. The descriptor is closed before the removal:
-// no one makes a container of this id again.
-func dead(dir string) bool {
-	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+// bury removes a container's directory unless someone holds its lock.
+func bury(dir string) error {
+	file, err := lockDirectory(dir, unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
-		return errors.Is(err, os.ErrPermission)
+		return err
 	}
 	defer file.Close()
-	return unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil
+	if err := RemoveTree(unix.AT_FDCWD, dir); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }

@@ -32,3 +32,13 @@ func (img *Image) Close() error {
 	img.entry = nil
 	return file.Close()
 }
+
+// rootMode is the mode of the root directory.
+func (img *Image) rootMode() os.FileMode {
+	if img != nil && len(img.Layers) > 0 {
+		if info, err := os.Stat(img.Layers[0]); err == nil {
+			return info.Mode() & (os.ModePerm | os.ModeSticky)
+		}
+	}
+	return 0o755
+}

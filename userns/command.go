@@ -94,3 +94,38 @@ func launch(s *Script, path string, argv, env []string, stdio [3]int, c Config, 
 	}
 	return &Process{argv[0], child}, nil
 }
+
+// Detached starts a static program of ours, given as an ELF file, with files as
+// its descriptors 3 and up and nothing else open. It does not die with us.
+func Detached(elf []byte, name string, files ...int) (*Process, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("making a memory file for %s: %w", name, err)
+	}
+	defer unix.Close(fd)
+	if _, err := unix.Write(fd, elf); err != nil {
+		return nil, fmt.Errorf("writing %s: %w", name, err)
+	}
+	child, err := Clone(Config{OwnFiles: true})
+	if err != nil {
+		return nil, err
+	}
+	s := NewScript()
+	s.Do("clearing", "the parent-death signal", unix.SYS_PRCTL, Int(unix.PR_SET_PDEATHSIG), Int(0), Int(0), Int(0), Int(0))
+	var high []Slot
+	for _, f := range append(files, fd) { // out of the way of 3 and up
+		high = append(high, s.Do("moving", "a descriptor", unix.SYS_FCNTL, Int(f), Int(unix.F_DUPFD_CLOEXEC), Int(3+len(files)+1)).Save())
+	}
+	for i := range files {
+		s.Do("moving", "a descriptor", unix.SYS_DUP3, high[i].Arg(), Int(3+i), Int(0))
+	}
+	for i := range 3 {
+		s.Do("closing", "a descriptor", unix.SYS_CLOSE, Int(i)).Ignore()
+	}
+	s.Do("closing", "descriptors", unix.SYS_CLOSE_RANGE, Int(3+len(files)), Int(int64(^uint32(0))), Int(unix.CLOSE_RANGE_CLOEXEC)).Ignore()
+	s.ExecFD(high[len(files)].Arg(), name, []string{name}, nil)
+	if err := child.Run(s); err != nil {
+		return nil, err
+	}
+	return &Process{name, child}, nil
+}

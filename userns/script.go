@@ -183,6 +183,11 @@ func (s *Script) ExecAny(paths, argv, env []string) {
 	s.add(operation{kind: opNoExec}, execOp, object)
 }
 
+// ExecFD ends the script with the program of a descriptor (execveat(2)).
+func (s *Script) ExecFD(fd Arg, object string, argv, env []string) {
+	s.Do(execOp, object, unix.SYS_EXECVEAT, fd, s.Str(""), s.Strings(argv), s.Strings(env), Int(unix.AT_EMPTY_PATH))
+}
+
 // link turns labels into indices. Steps only jump forward, so a script ends.
 func (s *Script) link(shift int) {
 	for i := range s.ops {

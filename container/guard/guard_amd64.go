@@ -1,0 +1,6 @@
+package guard
+
+import _ "embed"
+
+//go:embed guard_amd64.elf
+var program []byte
