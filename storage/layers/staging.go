@@ -26,7 +26,7 @@ type Staging struct {
 	Dir *os.File // open directory to fill, empty; closed by Commit and Abort
 
 	store *Store
-	home  string   // holds the directory
+	home  string // holds the directory
 }
 
 func stagingRoot(d storage.Dirs) string { return filepath.Join(d.Data, "staging") }
