@@ -25,6 +25,10 @@ type Container struct {
 // transient ends the directory's name of a container to be removed at its end.
 const transientSuffix = ".rm"
 
+// deadSuffix ends the name of a directory being removed. The removal begins
+// with this name: a container is there as a whole or not at all.
+const deadSuffix = ".dead"
+
 // attempts: Heal of another process may take a directory between its making
 // and its locking.
 const attempts = 10
@@ -163,9 +167,11 @@ func (d Dirs) takeOver(name, target string) error {
 }
 
 // Remove removes the directory, then gives back the name and the lock. Files
-// of other ids make it fail with EACCES or EPERM; it may be called again.
+// of other ids make it fail with EACCES or EPERM: what is left is then in Dir,
+// to be removed in the user namespace, and Remove to be called again.
 func (c *Container) Remove() error {
-	if err := RemoveTree(unix.AT_FDCWD, c.Dir); err != nil && !errors.Is(err, os.ErrNotExist) {
+	var err error
+	if c.Dir, err = remove(c.Dir); err != nil {
 		return err
 	}
 	if c.Name != "" {
@@ -190,29 +196,46 @@ func (d Dirs) Heal() (mapped []string, err error) {
 		return nil, fmt.Errorf("looking for dead containers: %w", err)
 	}
 	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), transientSuffix) {
+		dir := filepath.Join(d.containers(), e.Name())
+		switch filepath.Ext(e.Name()) {
+		case transientSuffix:
+			dir, err = bury(dir)
+		case deadSuffix:
+			dir, err = remove(dir)
+		default:
 			continue
 		}
-		dir := filepath.Join(d.containers(), e.Name())
-		if err := bury(dir); err != nil {
+		if err != nil {
 			mapped = append(mapped, dir)
 		}
 	}
 	return mapped, nil
 }
 
-// bury removes a container's directory unless someone holds its lock.
-func bury(dir string) error {
+// bury removes a container's directory unless someone holds its lock. The
+// lock is kept meanwhile: who waits for it learns that the directory is gone.
+func bury(dir string) (string, error) {
 	file, err := lockDirectory(dir, unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, os.ErrNotExist) {
-		return nil
+		return dir, nil
 	}
 	if err != nil {
-		return err
+		return dir, err
 	}
 	defer file.Close()
-	if err := RemoveTree(unix.AT_FDCWD, dir); !errors.Is(err, os.ErrNotExist) {
-		return err
+	return remove(dir)
+}
+
+// remove removes a container's directory and tells under what name the rest is.
+func remove(dir string) (string, error) {
+	if !strings.HasSuffix(dir, deadSuffix) {
+		if err := os.Rename(dir, dir+deadSuffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return dir, err
+		}
+		dir += deadSuffix
 	}
-	return nil
+	if err := RemoveTree(unix.AT_FDCWD, dir); !errors.Is(err, os.ErrNotExist) {
+		return dir, err
+	}
+	return dir, nil
 }

@@ -170,6 +170,21 @@ func TestHeal(t *testing.T) {
 	create(t, d, "next", "name", true)
 }
 
+// TestHealHalfRemoved: a removal that was killed half way goes on.
+func TestHealHalfRemoved(t *testing.T) {
+	d := testDirs(t)
+	c := create(t, d, "half", "", false)
+	if err := os.Rename(c.Dir, c.Dir+deadSuffix); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := d.Heal(); err != nil || len(left) > 0 {
+		t.Errorf("Heal: %v, %v", left, err)
+	}
+	if exists(c.Dir + deadSuffix) {
+		t.Error("Heal left the rest of a removal")
+	}
+}
+
 // TestHealWhileCreating: a container being made is never taken for a dead one.
 func TestHealWhileCreating(t *testing.T) {
 	d := testDirs(t)

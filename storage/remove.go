@@ -15,7 +15,7 @@ const maxDepth = 128
 
 // RemoveTree removes a tree by descriptors: a link is never followed, a
 // directory closed to its owner (overlay's work/work) is opened, and a tree
-// that is too deep is brought up piece by piece.
+// that is too deep is brought up piece by piece. Two may remove the same tree.
 func RemoveTree(dirfd int, name string) error {
 	err := unix.Unlinkat(dirfd, name, 0)
 	if err == nil {
@@ -33,7 +33,7 @@ func RemoveTree(dirfd int, name string) error {
 	if err := r.empty(top, name, 0); err != nil {
 		return err
 	}
-	if err := unix.Unlinkat(dirfd, name, unix.AT_REMOVEDIR); err != nil {
+	if err := unix.Unlinkat(dirfd, name, unix.AT_REMOVEDIR); err != nil && !errors.Is(err, unix.ENOENT) {
 		return &os.PathError{Op: "removing", Path: name, Err: err}
 	}
 	return nil
@@ -102,10 +102,12 @@ func (r *removal) entry(fd int, path, name string, depth int) error {
 		return &os.PathError{Op: "removing", Path: path + "/" + name, Err: err}
 	}
 	if depth >= maxDepth {
-		r.moved++
-		return unix.Renameat(fd, name, r.top, fmt.Sprintf(".rl-deep-%d-%d", os.Getpid(), r.moved))
+		return r.raise(fd, path, name)
 	}
 	sub, err := openDirectory(fd, name)
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
 	if errors.Is(err, unix.ENOTDIR) { // EPERM above meant a file that may not be removed
 		err = unix.EPERM
 	}
@@ -119,6 +121,20 @@ func (r *removal) entry(fd int, path, name string, depth int) error {
 	}
 	if err != nil && !errors.Is(err, unix.ENOENT) {
 		return &os.PathError{Op: "removing", Path: path + "/" + name, Err: err}
+	}
+	return nil
+}
+
+// raise moves a directory to the top of the tree, where it is found again. A
+// move changes the directory's own "..", so it must be writable.
+func (r *removal) raise(fd int, path, name string) error {
+	if err := permit(fd, name); err != nil && !errors.Is(err, unix.ENOENT) {
+		return &os.PathError{Op: "opening", Path: path + "/" + name, Err: err}
+	}
+	r.moved++
+	err := unix.Renameat(fd, name, r.top, fmt.Sprintf(".rl-deep-%d-%d", os.Getpid(), r.moved))
+	if err != nil && !errors.Is(err, unix.ENOENT) {
+		return &os.PathError{Op: "moving", Path: path + "/" + name, Err: err}
 	}
 	return nil
 }
