@@ -23,6 +23,10 @@ type Dirs struct {
 // two lie where everyone may write, so a directory that is a link, another's
 // or open to others is refused and not mended.
 func Locate(getenv func(string) string, uid int) (Dirs, error) {
+	return locate(getenv, uid, []string{"/dev/shm", "/tmp"})
+}
+
+func locate(getenv func(string) string, uid int, public []string) (Dirs, error) {
 	data := getenv("XDG_DATA_HOME")
 	if !filepath.IsAbs(data) {
 		home := getenv("HOME")
@@ -35,8 +39,13 @@ func Locate(getenv func(string) string, uid int) (Dirs, error) {
 	if err := os.MkdirAll(d.Data, 0o700); err != nil {
 		return Dirs{}, fmt.Errorf("making the data directory: %w: set XDG_DATA_HOME to a directory that you may write", err)
 	}
-	name := "rl-" + strconv.Itoa(uid)
-	places := []string{filepath.Join("/dev/shm", name), filepath.Join("/tmp", name)}
+	if err := ours(d.Data, uid, unix.Stat); err != nil { // a link here is the user's own
+		return Dirs{}, fmt.Errorf("using the data directory: %w", err)
+	}
+	var places []string
+	for _, dir := range public {
+		places = append(places, filepath.Join(dir, "rl-"+strconv.Itoa(uid)))
+	}
 	if dir := getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
 		places = append([]string{filepath.Join(dir, "rl")}, places...)
 	}
@@ -58,8 +67,13 @@ func private(dir string, uid int) error {
 	if err != nil && !errors.Is(err, unix.EEXIST) {
 		return fmt.Errorf("making %s: %w", dir, err)
 	}
+	return ours(dir, uid, unix.Lstat)
+}
+
+// ours accepts a directory that no other user may enter.
+func ours(dir string, uid int, stat func(string, *unix.Stat_t) error) error {
 	var st unix.Stat_t
-	if err := unix.Lstat(dir, &st); err != nil {
+	if err := stat(dir, &st); err != nil {
 		return fmt.Errorf("looking at %s: %w", dir, err)
 	}
 	switch {
