@@ -59,7 +59,7 @@ func namespaces() finding {
 	child, err := userns.Clone(userns.Config{Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET})
 	if err == nil {
 		child.Kill()
-		return finding{"namespaces", "ok", "user, mount, pid and network namespaces can be made", ""}
+		return finding{"namespaces", "ok", "user namespaces can be made, with mount, pid and network namespaces in them", ""}
 	}
 	return finding{"namespaces", "missing", err.Error(), strings.Join(userns.Explain(err), "; ")}
 }

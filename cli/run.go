@@ -12,9 +12,11 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/spf13/pflag"
+	"golang.org/x/term"
 
 	"containers/rl/container"
 	"containers/rl/netslirp"
+	"containers/rl/security"
 	"containers/rl/storage"
 	"containers/rl/userns"
 )
@@ -89,6 +91,9 @@ func (o *runOptions) run(s Streams, args []string) error {
 		}
 		defer null.Close()
 		o.Stdin = null
+	}
+	if o.TTY && o.Interactive && !term.IsTerminal(int(s.In.Fd())) {
+		return usageError{"the input device is not a TTY: leave out -t", "run"}
 	}
 	host, err := openHost()
 	if err != nil {
@@ -200,6 +205,9 @@ func (o *runOptions) checkNetwork() (err error) {
 }
 
 func (o *runOptions) checkSecurity() error {
+	if _, err := security.AdjustCapabilities(nil, o.CapAdd, o.CapDrop); err != nil {
+		return err
+	}
 	for _, option := range o.securityOpt {
 		key, value, _ := strings.Cut(strings.Replace(option, ":", "=", 1), "=")
 		switch {
@@ -211,6 +219,9 @@ func (o *runOptions) checkSecurity() error {
 		case key == "seccomp" && value != "":
 			text, err := os.ReadFile(value)
 			if err != nil {
+				return fmt.Errorf("--security-opt %s: %w", option, err)
+			}
+			if _, err := security.ParseProfile(text, nil); err != nil {
 				return fmt.Errorf("--security-opt %s: %w", option, err)
 			}
 			o.Seccomp = string(text)
@@ -236,6 +247,9 @@ func (o *runOptions) checkLimits() error {
 		h, err2 := limit(hard)
 		if !ok || err1 != nil || err2 != nil || s > h {
 			return fmt.Errorf("--ulimit %s: NAME=SOFT[:HARD] with SOFT at most HARD", text)
+		}
+		if !container.KnownLimit(name) {
+			return fmt.Errorf("--ulimit %s: unknown limit", text)
 		}
 		o.Rlimits = append(o.Rlimits, specs.POSIXRlimit{Type: name, Soft: s, Hard: h})
 	}
@@ -280,6 +294,9 @@ func (o *runOptions) checkEnvironment() error {
 		defer file.Close()
 		for scanner := bufio.NewScanner(file); scanner.Scan(); {
 			if line := strings.TrimLeft(scanner.Text(), " \t"); line != "" && line[0] != '#' {
+				if line[0] == '=' || strings.ContainsRune(line, 0) {
+					return fmt.Errorf("--env-file %s: variable %q: NAME=VALUE or NAME", name, line)
+				}
 				all = append(all, line)
 			}
 		}

@@ -80,6 +80,12 @@ var rlimits = map[string]int{
 	"rttime": unix.RLIMIT_RTTIME, "sigpending": unix.RLIMIT_SIGPENDING, "stack": unix.RLIMIT_STACK, "as": unix.RLIMIT_AS,
 }
 
+// KnownLimit says whether --ulimit has such a name.
+func KnownLimit(name string) bool {
+	_, ok := rlimits[name]
+	return ok
+}
+
 // limits: a limit that cannot be set is an error, never silence.
 func (p *plan) limits() error {
 	for _, l := range p.spec.Process.Rlimits {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -37,7 +38,8 @@ func supervise(child *userns.Child, p *plan, h Host) error {
 		p.shared.tun = -1 // the server's now
 		defer server.Close()
 	}
-	stop := proxySignals(child.PID)
+	hungUp := make(chan struct{})
+	stop := proxySignals(child, p.o.TTY, hungUp)
 	defer stop()
 	drained := func() {}
 	if p.o.TTY {
@@ -49,7 +51,12 @@ func supervise(child *userns.Child, p *plan, h Host) error {
 	if err != nil {
 		return err
 	}
-	drained()
+	select {
+	case <-hungUp: // no one reads the output any more
+		return Exit{128 + int(unix.SIGHUP)}
+	default:
+		drained()
+	}
 	if status.Signaled() {
 		return Exit{128 + int(status.Signal())}
 	}
@@ -69,17 +76,25 @@ func watch(child *userns.Child, p *plan, h Host) error {
 	return err
 }
 
+// grace is how long a container lives without its terminal.
+const grace = 2 * time.Second
+
 // proxySignals passes on what docker passes on: all but those that belong to
-// our own process.
-func proxySignals(pid int) (stop func()) {
+// our own process. When our terminal is gone, the container's is too.
+func proxySignals(child *userns.Child, tty bool, hungUp chan<- struct{}) (stop func()) {
 	incoming := make(chan os.Signal, 64)
 	signal.Notify(incoming)
 	go func() {
 		for s := range incoming {
 			switch s {
 			case unix.SIGCHLD, unix.SIGURG, unix.SIGPIPE, unix.SIGWINCH, unix.SIGTTIN, unix.SIGTTOU:
-			default:
-				_ = unix.Kill(pid, s.(syscall.Signal))
+				continue
+			}
+			_ = unix.Kill(child.PID, s.(syscall.Signal))
+			if s == unix.SIGHUP && tty && hungUp != nil {
+				close(hungUp)
+				hungUp = nil
+				time.AfterFunc(grace, func() { _ = unix.Kill(child.PID, unix.SIGKILL) })
 			}
 		}
 	}()

@@ -91,18 +91,49 @@ func (u *unpacker) open(name string, flags uint64) (int, error) {
 	return unix.Openat2(u.root, name, &unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS})
 }
 
-func (u *unpacker) makeParents(dir string) error {
+// maxLinks bounds the links in a path, as the kernel does.
+const maxLinks = 40
+
+func (u *unpacker) makeParents(dir string) error { return u.makeAll(dir, 0) }
+
+// makeAll also makes what a link among the parents points to: below the root,
+// like every path of a layer. The link's own target may be in a lower layer.
+func (u *unpacker) makeAll(dir string, links int) error {
 	for i := 1; i <= len(dir); i++ {
 		if i < len(dir) && dir[i] != '/' {
 			continue
 		}
-		above, err := u.open(path.Dir(dir[:i]), unix.O_PATH|unix.O_DIRECTORY)
+		above, base := path.Dir(dir[:i]), path.Base(dir[:i])
+		fd, err := u.open(above, unix.O_PATH|unix.O_DIRECTORY)
 		if err != nil {
 			return err
 		}
-		err = unix.Mkdirat(above, path.Base(dir[:i]), 0o755)
-		unix.Close(above)
-		if err != nil && !errors.Is(err, unix.EEXIST) {
+		err = unix.Mkdirat(fd, base, 0o755)
+		target := ""
+		if errors.Is(err, unix.EEXIST) {
+			buf := make([]byte, unix.PathMax)
+			if n, e := unix.Readlinkat(fd, base, buf); e == nil {
+				target = string(buf[:n])
+			}
+			err = nil
+		}
+		unix.Close(fd)
+		if err != nil {
+			return err
+		}
+		if target == "" {
+			continue
+		}
+		if !path.IsAbs(target) {
+			target = above + "/" + target
+		}
+		if links >= maxLinks {
+			return unix.ELOOP
+		}
+		if target = path.Clean("/" + target)[1:]; target == "" {
+			continue
+		}
+		if err := u.makeAll(target, links+1); err != nil {
 			return err
 		}
 	}

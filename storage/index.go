@@ -38,6 +38,10 @@ func unescape(name string) string {
 // Lookup finds an image by what the user typed: a name that was pulled, a full
 // name, or an id or its beginning. The image is not removed until it is closed.
 func (d Dirs) Lookup(ref string) (*Image, error) {
+	// No reference begins otherwise; the rest never meets "..", nor a file being made.
+	if ref == "" || ref[0] == '.' || ref[0] == '/' || strings.ContainsRune(ref, 0) {
+		return nil, fmt.Errorf("%q: %w", ref, ErrNoImage)
+	}
 	for _, path := range d.candidates(ref) {
 		img, err := open(path)
 		if err == nil {
@@ -99,20 +103,41 @@ func (d Dirs) byID(prefix string) (*Image, error) {
 
 // open reads an entry and holds its shared lock.
 func open(path string) (*Image, error) {
-	file, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENAMETOOLONG) || errors.Is(err, unix.EINVAL) {
+	for range attempts {
+		file, err := openEntry(path)
+		if err != nil {
+			return nil, err
+		}
+		img, err := read(file)
+		if err == nil {
+			return img, nil
+		}
+		file.Close()
+		if !errors.Is(err, errReplaced) {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("reading %s: it changes all the time", path)
+}
+
+func openEntry(path string) (*os.File, error) {
+	var fd int
+	var err error
+	// os.Open would set up the poller of the runtime, of no use to a file.
+	for fd, err = -1, unix.EINTR; errors.Is(err, unix.EINTR); {
+		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	}
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENAMETOOLONG) || errors.Is(err, unix.EINVAL) {
 		return nil, ErrNoImage
 	}
 	if err != nil {
-		return nil, fmt.Errorf("opening the image index: %w", err)
+		return nil, fmt.Errorf("opening the image index: %w", &os.PathError{Op: "open", Path: path, Err: err})
 	}
-	img, err := read(file)
-	if err != nil {
-		file.Close()
-		return nil, err
-	}
-	return img, nil
+	return os.NewFile(uintptr(fd), path), nil
 }
+
+// errReplaced says that an entry was removed, or replaced, between open and lock.
+var errReplaced = errors.New("replaced")
 
 func read(file *os.File) (*Image, error) {
 	if err := lock(file, unix.LOCK_SH); err != nil {
@@ -122,11 +147,11 @@ func read(file *os.File) (*Image, error) {
 	if err := unix.Fstat(int(file.Fd()), &st); err != nil {
 		return nil, fmt.Errorf("looking at %s: %w", file.Name(), err)
 	}
-	if st.Nlink == 0 { // removed between open and lock
-		return nil, ErrNoImage
+	if st.Nlink == 0 {
+		return nil, errReplaced
 	}
-	text, err := io.ReadAll(io.LimitReader(file, maxEntry))
-	if err != nil {
+	text := make([]byte, min(st.Size, maxEntry))
+	if _, err := io.ReadFull(file, text); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", file.Name(), err)
 	}
 	img := &Image{entry: file}
@@ -211,13 +236,8 @@ func (d Dirs) Record(img *Image, names, aliases []string) error {
 	if err != nil {
 		return err
 	}
-	entry := filepath.Join(d.images(), img.ID+suffix)
-	// An entry in use stays: its lock is that of the file. The content of an
-	// id does not change, but for where its layers lie.
-	if old, err := os.ReadFile(entry); err != nil || string(old) != string(text) {
-		if err := replace(entry, func(tmp string) error { return os.WriteFile(tmp, text, 0o600) }); err != nil {
-			return fmt.Errorf("recording image %s: %w", img.ID, err)
-		}
+	if err := d.enter(img.ID, text); err != nil {
+		return fmt.Errorf("recording image %s: %w", img.ID, err)
 	}
 	for _, name := range names {
 		if err := d.link(d.names(), name, "../images/"+img.ID+suffix); err != nil {
@@ -230,6 +250,24 @@ func (d Dirs) Record(img *Image, names, aliases []string) error {
 		}
 	}
 	return nil
+}
+
+// enter writes an entry. One that is in use stays as it is, or its lock would
+// protect it no longer; the layers of an image in use do not move.
+func (d Dirs) enter(id string, text []byte) error {
+	path := filepath.Join(d.images(), id+suffix)
+	old, err := openEntry(path)
+	if err == nil {
+		defer old.Close()
+		err = lock(old, unix.LOCK_EX|unix.LOCK_NB)
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil
+		}
+	}
+	if err != nil && !errors.Is(err, ErrNoImage) {
+		return err
+	}
+	return replace(path, func(tmp string) error { return os.WriteFile(tmp, text, 0o600) })
 }
 
 func (d Dirs) link(dir, name, target string) error {
