@@ -1,0 +1,121 @@
+package storage
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// inNamespace runs the test again as root of a user namespace with mounts of
+// its own, and says whether this is that second run.
+func inNamespace(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv("RL_TEST_NAMESPACE") == t.Name() {
+		return true
+	}
+	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), "RL_TEST_NAMESPACE="+t.Name())
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
+	}
+	out, err := cmd.CombinedOutput()
+	if err != nil && cmd.ProcessState == nil {
+		t.Skipf("no user namespace: %v", err)
+	}
+	if err != nil {
+		t.Errorf("in the namespace: %v\n%s", err, out)
+	}
+	if strings.Contains(string(out), "--- SKIP") {
+		t.Skip(string(out))
+	}
+	return false
+}
+
+// mountRoot mounts a container's root as the start does.
+func mountRoot(t *testing.T, c *Container, volatile bool) {
+	t.Helper()
+	base, options := c.OverlayOptions(volatile)
+	t.Chdir(base)
+	if err := unix.Mount("overlay", c.Merged, "overlay", 0, options); err != nil {
+		t.Fatalf("mounting with %s: %v", options, err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(c.Merged, unix.MNT_DETACH) })
+}
+
+// TestOverlayPaths mounts with every separator of overlay's options in the paths.
+func TestOverlayPaths(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	for _, odd := range []string{"plain", "a,b", "a:b", `a\b`, `a\,b\:c=,upperdir=x`, "a b\n\"c"} {
+		d := Dirs{Data: filepath.Join(t.TempDir(), odd)}
+		layers := []string{filepath.Join(d.Data, "l", "top:,\\"), filepath.Join(d.Data, "l", "bottom"), filepath.Join(d.Data, "other")}
+		for i, dir := range layers {
+			mkdir(t, 0o755, dir)
+			if err := os.WriteFile(filepath.Join(dir, fmt.Sprint("from", i)), nil, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c, err := d.CreateContainer("id", "", &Image{Layers: layers}, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(odd, func(t *testing.T) {
+			mountRoot(t, c, true)
+			for i := range layers {
+				if !exists(filepath.Join(c.Merged, fmt.Sprint("from", i))) {
+					t.Errorf("layer %d is missing", i)
+				}
+			}
+			if err := os.WriteFile(filepath.Join(c.Merged, "new"), nil, 0o644); err != nil || !exists(filepath.Join(c.Upper, "new")) {
+				t.Errorf("writing: %v; it must land in the upper directory", err)
+			}
+			if err := os.Remove(filepath.Join(c.Merged, "from2")); err != nil || exists(filepath.Join(c.Merged, "from2")) {
+				t.Errorf("removing a file of a layer: %v", err)
+			}
+		})
+		if err := c.Remove(); err != nil || exists(c.Dir) {
+			t.Errorf("Remove after use: %v", err)
+		}
+	}
+}
+
+// TestOverlayManyLayers: docker allows 127 layers; their options must fit in a page.
+func TestOverlayManyLayers(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	d := Dirs{Data: filepath.Join(t.TempDir(), strings.Repeat("long", 30))}
+	img := &Image{}
+	for i := range 127 {
+		img.Layers = append(img.Layers, mkdir(t, 0o755, d.Graph(), "overlay/l", fmt.Sprintf("ABCDEFGHIJKLMNOPQRSTUVW%03d", i)))
+	}
+	c, err := d.CreateContainer(strings.Repeat("0123456789abcdef", 4), "", img, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mountRoot(t, c, true)
+	if !exists(filepath.Join(c.Merged, "file")) {
+		t.Error("the layers are not there")
+	}
+}
+
+// TestOverlayNoLayers: FROM scratch without a layer is an image, too.
+func TestOverlayNoLayers(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	c := create(t, testDirs(t), "id", "", true)
+	mountRoot(t, c, false)
+	if err := os.WriteFile(filepath.Join(c.Merged, "new"), nil, 0o644); err != nil {
+		t.Error(err)
+	}
+}
