@@ -45,13 +45,37 @@ func (s *Store) StageLayer() (*Staging, error) {
 	return g, nil
 }
 
+// unset is the mode of a staged directory that its layer says nothing about:
+// such a layer has the root directory of the one below. No image has this mode.
+const unset = 0o700 | os.ModeSetuid | os.ModeSetgid | os.ModeSticky
+
 func (g *Staging) fill() (err error) {
 	diff := filepath.Join(g.home, "diff")
-	if err := os.Mkdir(diff, 0o755); err != nil {
+	if err := os.Mkdir(diff, 0o700); err != nil {
 		return err
 	}
-	g.Dir, err = os.Open(diff)
-	return err
+	if g.Dir, err = os.Open(diff); err != nil {
+		return err
+	}
+	return g.Dir.Chmod(unset)
+}
+
+// rootMode is the mode that the layer gives the root directory: nil for that
+// of its parent.
+func (g *Staging) rootMode(parent digest.Digest) (*os.FileMode, error) {
+	info, err := g.Dir.Stat()
+	if err != nil {
+		return nil, err
+	}
+	mode := info.Mode() &^ os.ModeDir
+	if mode != unset {
+		return &mode, nil
+	}
+	if parent != "" {
+		return nil, nil
+	}
+	mode = 0o755
+	return &mode, g.Dir.Chmod(mode)
 }
 
 // Commit makes the directory the layer diffID above parent (a chain id, "" for
@@ -62,15 +86,14 @@ func (g *Staging) Commit(parent, diffID digest.Digest, size int64, blob Blob) (d
 	if g.store.HasLayer(chain) {
 		return chain, g.Abort()
 	}
-	info, err := g.Dir.Stat()
+	mode, err := g.rootMode(parent)
 	if err != nil {
 		return "", fmt.Errorf("committing layer %s: %w", diffID, err)
 	}
-	mode := info.Mode()
 	args := cstorage.ApplyStagedLayerOptions{
 		ID: chain.Encoded(),
 		DiffOutput: &drivers.DriverWithDifferOutput{
-			Target: filepath.Join(g.home, "diff"), Size: size, UncompressedDigest: diffID, CompressedDigest: blob.Digest, RootDirMode: &mode,
+			Target: filepath.Join(g.home, "diff"), Size: size, UncompressedDigest: diffID, CompressedDigest: blob.Digest, RootDirMode: mode,
 		},
 		DiffOptions: &drivers.ApplyDiffWithDifferOpts{},
 	}
