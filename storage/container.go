@@ -29,9 +29,9 @@ const transientSuffix = ".rm"
 // with this name: a container is there as a whole or not at all.
 const deadSuffix = ".dead"
 
-// attempts: Heal of another process may take a directory between its making
-// and its locking.
-const attempts = 10
+// attempts bounds how often we begin anew when another process changes or
+// removes a file between our opening and our locking it.
+const attempts = 100
 
 // CreateContainer makes the directory of a container. A transient one is
 // removed by the next command if we are killed.

@@ -38,8 +38,9 @@ func (d Dirs) Record(img *Image, names, aliases []string) error {
 	return nil
 }
 
-// enter writes an entry. One that is in use stays as it is, or its lock would
-// protect it no longer; the layers of an image in use do not move.
+// enter writes an entry unless it is there. One that is in use stays as it is,
+// or its lock would protect it no longer; the layers of an image in use do not
+// move.
 func (d Dirs) enter(id string, text []byte) error {
 	path := filepath.Join(d.images(), id+suffix)
 	old, err := openEntry(path)
@@ -47,6 +48,9 @@ func (d Dirs) enter(id string, text []byte) error {
 		defer old.Close()
 		err = lock(old, unix.LOCK_EX|unix.LOCK_NB)
 		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil
+		}
+		if same, _ := os.ReadFile(path); err == nil && string(same) == string(text) {
 			return nil
 		}
 	}

@@ -46,7 +46,7 @@ func start(t *testing.T, base, image string) (*exec.Cmd, *strings.Builder) {
 	t.Helper()
 	out := &strings.Builder{}
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=pull:%s:%s", roleEnv, base, image))
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=pull:%s:%s", roleEnv, base, image), "XDG_CONFIG_HOME="+base)
 	cmd.Stderr = out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

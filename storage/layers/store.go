@@ -49,7 +49,7 @@ func Open(d storage.Dirs) (*Store, error) {
 		users.Close()
 		return nil, fmt.Errorf("locking the store: %w", err)
 	}
-	store, err := cstorage.GetStore(cstorage.StoreOptions{
+	store, err := getStore(cstorage.StoreOptions{
 		RunRoot:            filepath.Join(d.Run, "storage"),
 		GraphRoot:          d.Graph(),
 		GraphDriverName:    "overlay",
@@ -60,6 +60,21 @@ func Open(d storage.Dirs) (*Store, error) {
 		return nil, fmt.Errorf("opening the store %s: %w", d.Graph(), err)
 	}
 	return &Store{d, store, users}, nil
+}
+
+// getStore keeps the user's storage.conf out, which the library reads even
+// though all is given: what is wrong in that file is podman's matter.
+func getStore(options cstorage.StoreOptions) (cstorage.Store, error) {
+	const key = "CONTAINERS_STORAGE_CONF"
+	if old, set := os.LookupEnv(key); set {
+		defer os.Setenv(key, old)
+	} else {
+		defer os.Unsetenv(key)
+	}
+	if err := os.Setenv(key, os.DevNull); err != nil {
+		return nil, err
+	}
+	return cstorage.GetStore(options)
 }
 
 // HasLayer says whether the layer with this chain id is complete in the store.

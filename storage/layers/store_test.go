@@ -23,6 +23,23 @@ var roles = map[string]func(storage.Dirs, string) error{"pull": pullRole}
 
 const roleEnv = "RL_TEST_LAYERS"
 
+// TestForeignConfiguration: a broken storage.conf is podman's matter.
+func TestForeignConfiguration(t *testing.T) {
+	base := t.TempDir()
+	conf := filepath.Join(base, "containers")
+	if err := os.Mkdir(conf, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(conf, "storage.conf"), []byte("[storage\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// Another process, as the library reads the file once.
+	cmd, out := start(t, base, "app")
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("pulling: %v: %s", err, out)
+	}
+}
+
 // TestMain runs the tests as root of a user namespace, as the callers do.
 func TestMain(m *testing.M) {
 	role, rest, _ := strings.Cut(os.Getenv(roleEnv), ":")
