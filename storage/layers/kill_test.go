@@ -159,7 +159,7 @@ func TestPodmanReads(t *testing.T) {
 	}
 	defer storage.RemoveTree(unix.AT_FDCWD, runroot)
 	cmd := exec.Command(podman, "--root", d.Graph(), "--runroot", runroot, "--storage-driver", "overlay", "images", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}")
-	cmd.Env = append(os.Environ(), "_CONTAINERS_USERNS_CONFIGURED=done", "_CONTAINERS_ROOTLESS_UID=0", "XDG_RUNTIME_DIR="+t.TempDir())
+	cmd.Env = append(os.Environ(), "_CONTAINERS_USERNS_CONFIGURED=done", "_CONTAINERS_ROOTLESS_UID="+os.Getenv(userEnv), "HOME="+runroot, "XDG_RUNTIME_DIR="+runroot)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS} // it mounts the store upon itself
 	out, err := cmd.CombinedOutput()
 	if want := "sha256:" + img.ID + " " + full("app"); err != nil || !strings.Contains(string(out), want) {

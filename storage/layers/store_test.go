@@ -21,7 +21,10 @@ import (
 // roles are what the test binary does when started again by a test.
 var roles = map[string]func(storage.Dirs, string) error{"pull": pullRole}
 
-const roleEnv = "RL_TEST_LAYERS"
+const (
+	roleEnv = "RL_TEST_LAYERS"
+	userEnv = "RL_TEST_USER" // uid outside
+)
 
 // TestForeignConfiguration: a broken storage.conf is podman's matter.
 func TestForeignConfiguration(t *testing.T) {
@@ -64,7 +67,7 @@ func enter() int {
 	}
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), roleEnv+"=inside")
+	cmd.Env = append(os.Environ(), roleEnv+"=inside", fmt.Sprint(userEnv, "=", os.Getuid()))
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
 		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: size}},
