@@ -175,6 +175,9 @@ func (o *runOptions) check() error {
 	default:
 		return bad("--pull %s: missing, always or never", o.pull)
 	}
+	if o.WorkingDir != "" && !strings.HasPrefix(o.WorkingDir, "/") {
+		return bad("--workdir %s: it must be an absolute path", o.WorkingDir)
+	}
 	if o.HostUTS && o.flags.Changed("hostname") {
 		return bad("conflicting options: hostname and the UTS mode")
 	}
@@ -190,7 +193,16 @@ func (o *runOptions) check() error {
 }
 
 func (o *runOptions) checkNetwork() (err error) {
+	if _, err := netslirp.ResolvConf(nil, nil, o.DNS, o.DNSSearch, o.DNSOptions); err != nil {
+		return err
+	}
+	if _, err := netslirp.Hosts("", o.AddHost, nil); err != nil {
+		return err
+	}
 	mode, _, _ := strings.Cut(o.network, ":")
+	if mode == "none" && len(o.DNS)+len(o.DNSSearch)+len(o.DNSOptions) > 0 {
+		return errors.New("conflicting options: dns and the network mode none")
+	}
 	switch mode {
 	case "host":
 		o.Network = container.NetworkHost

@@ -36,7 +36,7 @@ func table() []row {
 
 		{"basename", basename}, {"date", date}, {"dirname", dirname}, {"echo", echo}, {"env", env}, {"false", func(stdio, []string) error { return status(1) }},
 		{"head", head}, {"hostname", hostname}, {"id", id}, {"kill", kill}, {"ln", link}, {"ps", ps}, {"pwd", pwd},
-		{"readlink", readlink}, {"rmdir", rmdir}, {"seq", seq}, {"sleep", sleep}, {"tail", tail}, {"tee", tee},
+		{"readlink", readlink}, {"rmdir", rmdir}, {"seq", seq}, {"sleep", sleep}, {"tail", tail}, {"tee", tee}, {"tr", tr},
 		{"true", func(stdio, []string) error { return nil }}, {"tty", tty}, {"uname", uname}, {"wc", wc}, {"whoami", whoami},
 	}
 }

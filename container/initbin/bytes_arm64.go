@@ -1,0 +1,6 @@
+package initbin
+
+import _ "embed"
+
+//go:embed arm64.elf
+var program []byte
