@@ -1,7 +1,14 @@
 // Package storage keeps what rl has on disk: where the directories are, which
 // image a name stands for, and the directory of every container.
 //
-// It is the part that a start goes through, so it is small: looking up an image
-// opens, locks and reads one file. The layers themselves live in
-// containers/storage, written by the sub package layers only.
+// It is the part that a start goes through, so it is small: looking up an
+// image opens, locks and reads one file. The layers themselves live in
+// containers/storage, which only the sub package layers writes; unpacking is
+// package image's, and mounting package container's.
+//
+// Locks are flock(2) on files of the data directory: a held image is not
+// removed, and a container whose lock is free is dead. On file systems without
+// such locks nothing is protected, but all else works. Overlay in a user
+// namespace needs Linux 5.11 (userxattr) on a file system other than overlay
+// itself; without it the mount fails with EPERM or EINVAL.
 package storage
