@@ -6,7 +6,6 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 
 	"containers/rl/cli"
@@ -14,8 +13,6 @@ import (
 )
 
 func main() {
-	// The parent-death signal of a child is that of the thread which made it.
-	runtime.LockOSThread()
 	streams := cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
 	if code, ok := cli.Role(os.Args, streams); ok {
 		os.Exit(code)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -35,8 +34,6 @@ type Host struct {
 // asked to. The program's status comes back as Exit; any other error means
 // that it did not start.
 func Run(h Host, o *Options) (err error) {
-	// The parent-death signal is sent when the thread that cloned ends.
-	runtime.LockOSThread()
 	if o.KeepID {
 		o.User = first(o.User, fmt.Sprintf("%d:%d", h.User.UID, h.User.GID))
 		if h.IDs, err = userns.KeepID(h.IDs, h.User); err != nil {

@@ -79,11 +79,19 @@ func watch(child *userns.Child, p *plan, h Host) error {
 // grace is how long a container lives without its terminal.
 const grace = 2 * time.Second
 
+// commonSignals are what users and supervisors send.
+var commonSignals = []os.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2, unix.SIGWINCH}
+
+const later = 50 * time.Millisecond
+
 // proxySignals passes on what docker passes on: all but those that belong to
 // our own process. When our terminal is gone, the container's is too.
 func proxySignals(child *userns.Child, tty bool, hungUp chan<- struct{}) (stop func()) {
 	incoming := make(chan os.Signal, 64)
-	signal.Notify(incoming)
+	signal.Notify(incoming, commonSignals...)
+	// Each of the others costs the runtime a turn of its threads, and a short
+	// command is over before anyone sends one.
+	rest := time.AfterFunc(later, func() { signal.Notify(incoming) })
 	go func() {
 		for s := range incoming {
 			switch s {
@@ -98,7 +106,7 @@ func proxySignals(child *userns.Child, tty bool, hungUp chan<- struct{}) (stop f
 			}
 		}
 	}()
-	return func() { signal.Stop(incoming); close(incoming) }
+	return func() { rest.Stop() } // the process ends, and its handlers with it
 }
 
 // attach joins our terminal with the container's. done waits for the last of

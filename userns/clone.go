@@ -3,6 +3,7 @@ package userns
 import (
 	"fmt"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"unsafe"
@@ -34,7 +35,8 @@ const stackSize = 64 << 10
 type sigset uint64
 
 // Clone makes a child that waits for Run. Its parent-death signal comes from
-// the calling thread: who wants it to mean the process locks the main thread.
+// the calling thread; Go ends no thread but that of a goroutine which ends
+// while it is locked to it.
 func Clone(c Config) (*Child, error) {
 	arena, err := unix.Mmap(-1, 0, stackSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err != nil {
@@ -91,8 +93,9 @@ type sigaction struct {
 	mask                     uint64
 }
 
-// handled are the signals with a handler, which an unblocked child must not run.
-func handled() []int {
+// handled are the signals with a handler, which an unblocked child must not
+// run. Go's runtime sets its handlers when it starts.
+var handled = sync.OnceValue(func() []int {
 	var list []int
 	for s := 1; s <= 64; s++ {
 		var old sigaction
@@ -102,7 +105,7 @@ func handled() []int {
 		}
 	}
 	return list
-}
+})
 
 // Run lets the child run the script and returns when it has executed its
 // program, or with the *StepError of the step that failed.

@@ -1,6 +1,0 @@
-package guard
-
-import _ "embed"
-
-//go:embed amd64.elf
-var program []byte
