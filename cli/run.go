@@ -178,6 +178,9 @@ func (o *runOptions) check() error {
 	if o.WorkingDir != "" && !strings.HasPrefix(o.WorkingDir, "/") {
 		return bad("--workdir %s: it must be an absolute path", o.WorkingDir)
 	}
+	if o.Name != "" && !validName(o.Name) {
+		return bad("--name %s: letters, digits, _ . and -, a letter or digit first", o.Name)
+	}
 	if o.HostUTS && o.flags.Changed("hostname") {
 		return bad("conflicting options: hostname and the UTS mode")
 	}
@@ -190,6 +193,17 @@ func (o *runOptions) check() error {
 		}
 	}
 	return nil
+}
+
+// validName is docker's [a-zA-Z0-9][a-zA-Z0-9_.-]+.
+func validName(name string) bool {
+	for i, c := range name {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && (i == 0 || !strings.ContainsRune("_.-", c)) {
+			return false
+		}
+	}
+	return true
 }
 
 func (o *runOptions) checkNetwork() (err error) {
@@ -233,7 +247,11 @@ func (o *runOptions) checkSecurity() error {
 			if err != nil {
 				return fmt.Errorf("--security-opt %s: %w", option, err)
 			}
-			if _, err := security.ParseProfile(text, nil); err != nil {
+			profile, err := security.ParseProfile(text, nil)
+			if err == nil {
+				_, _, err = security.Compile(profile)
+			}
+			if err != nil {
 				return fmt.Errorf("--security-opt %s: %w", option, err)
 			}
 			o.Seccomp = string(text)

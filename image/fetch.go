@@ -221,7 +221,8 @@ func (p *pull) layer(ctx context.Context, i, dir int) (int64, error) {
 		_, err = io.Copy(io.Discard, watched)
 	}
 	if err != nil {
-		return 0, cause(ctx, err)
+		plain.Close()
+		return 0, blame(ctx, err, watched)
 	}
 	if got := fmt.Sprintf("sha256:%x", checked.sum.Sum(nil)); got != p.diffs[i].String() {
 		return 0, fmt.Errorf("the unpacked layer has the digest %s, the configuration says %s", got, p.diffs[i])
@@ -230,6 +231,17 @@ func (p *pull) layer(ctx context.Context, i, dir int) (int64, error) {
 		p.squashed.Store(true)
 	}
 	return checked.n, nil
+}
+
+// blame reads the rest of the blob: when its digest is wrong, that is why the
+// content made no sense.
+func blame(ctx context.Context, err error, rest io.Reader) error {
+	if ctx.Err() == nil {
+		if _, wrong := io.Copy(io.Discard, rest); wrong != nil && ctx.Err() == nil {
+			return fmt.Errorf("%w (%w)", wrong, err)
+		}
+	}
+	return cause(ctx, err)
 }
 
 func cause(ctx context.Context, err error) error {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -229,10 +230,14 @@ func bury(dir string) (string, error) {
 // remove removes a container's directory and tells under what name the rest is.
 func remove(dir string) (string, error) {
 	if !strings.HasSuffix(dir, deadSuffix) {
-		if err := os.Rename(dir, dir+deadSuffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+		// A name of its own: a container of this id may have been given up before.
+		grave := fmt.Sprintf("%s.%d-%d%s", dir, os.Getpid(), time.Now().UnixNano(), deadSuffix)
+		err := os.Rename(dir, grave)
+		if err == nil {
+			dir = grave
+		} else if !errors.Is(err, os.ErrNotExist) {
 			return dir, err
 		}
-		dir += deadSuffix
 	}
 	if err := RemoveTree(unix.AT_FDCWD, dir); !errors.Is(err, os.ErrNotExist) {
 		return dir, err
