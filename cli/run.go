@@ -286,7 +286,7 @@ func (o *runOptions) checkLimits() error {
 	if o.shm == "" {
 		return nil
 	}
-	size, err := bytes(o.shm)
+	size, err := parseSize(o.shm)
 	o.ShmSize = size
 	return err
 }
@@ -298,8 +298,8 @@ func limit(text string) (uint64, error) {
 	return strconv.ParseUint(text, 10, 64)
 }
 
-// bytes reads docker's sizes: a number with b, k, m or g.
-func bytes(text string) (int64, error) {
+// parseSize reads docker's sizes: a number with b, k, m or g.
+func parseSize(text string) (int64, error) {
 	number := strings.TrimSuffix(strings.ToLower(text), "b")
 	shift := 0
 	if at := strings.IndexAny(number, "kmg"); at >= 0 && at == len(number)-1 {

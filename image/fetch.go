@@ -22,6 +22,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"containers/rl/storage"
 	"containers/rl/storage/layers"
@@ -213,7 +214,7 @@ func (p *pull) layer(ctx context.Context, i, dir int) (int64, error) {
 	}
 	defer plain.Close()
 	checked := &counter{r: plain, sum: sha256.New()}
-	_, squashed, err := Unpack(ctx, dir, checked, UnpackOptions{p.o.SingleID})
+	_, squashed, err := Unpack(ctx, dir, checked, UnpackOptions{SingleID: p.o.SingleID, MaxSize: room(dir)})
 	if err == nil { // what follows the archive's end belongs to both digests
 		_, err = io.Copy(io.Discard, checked)
 	}
@@ -231,6 +232,16 @@ func (p *pull) layer(ctx context.Context, i, dir int) (int64, error) {
 		p.squashed.Store(true)
 	}
 	return checked.n, nil
+}
+
+// room is what a layer may take: much more than the disk has free, as holes and
+// compression of the file system are no offence, but no exabytes of holes.
+func room(dir int) int64 {
+	var st unix.Statfs_t
+	if unix.Fstatfs(dir, &st) != nil {
+		return 0
+	}
+	return int64(st.Bavail) * st.Bsize * 4
 }
 
 // blame reads the rest of the blob: when its digest is wrong, that is why the

@@ -15,7 +15,8 @@ import (
 
 // UnpackOptions say what the unpacking process may do.
 type UnpackOptions struct {
-	SingleID bool // only our own id exists: every file is root's
+	SingleID bool  // only our own id exists: every file is root's
+	MaxSize  int64 // bytes of all files, holes included; 0: no limit
 }
 
 // unpacker writes one layer. All names are resolved below root.
@@ -29,6 +30,7 @@ type unpacker struct {
 	buf      []byte
 	squashed bool
 	size     int64
+	links    int // followed on the way to the current entry
 }
 
 type directoryTime struct {
@@ -94,11 +96,14 @@ func (u *unpacker) open(name string, flags uint64) (int, error) {
 // maxLinks bounds the links in a path, as the kernel does.
 const maxLinks = 40
 
-func (u *unpacker) makeParents(dir string) error { return u.makeAll(dir, 0) }
+func (u *unpacker) makeParents(dir string) error {
+	u.links = 0
+	return u.makeAll(dir)
+}
 
 // makeAll also makes what a link among the parents points to: below the root,
 // like every path of a layer. The link's own target may be in a lower layer.
-func (u *unpacker) makeAll(dir string, links int) error {
+func (u *unpacker) makeAll(dir string) error {
 	for i := 1; i <= len(dir); i++ {
 		if i < len(dir) && dir[i] != '/' {
 			continue
@@ -127,13 +132,13 @@ func (u *unpacker) makeAll(dir string, links int) error {
 		if !path.IsAbs(target) {
 			target = above + "/" + target
 		}
-		if links >= maxLinks {
+		if u.links++; u.links > maxLinks {
 			return unix.ELOOP
 		}
 		if target = path.Clean("/" + target)[1:]; target == "" {
 			continue
 		}
-		if err := u.makeAll(target, links+1); err != nil {
+		if err := u.makeAll(target); err != nil {
 			return err
 		}
 	}
@@ -253,6 +258,9 @@ func (u *unpacker) directory(base string, mode uint32) error {
 }
 
 func (u *unpacker) file(h *tar.Header, base string, r io.Reader) error {
+	if u.opts.MaxSize > 0 && h.Size > u.opts.MaxSize-u.size {
+		return fmt.Errorf("%d bytes: with it the layer is larger than the %d that are taken", h.Size, u.opts.MaxSize)
+	}
 	fd, err := unix.Openat(u.parent, base, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, uint32(h.Mode)&0o777)
 	if err != nil {
 		return err

@@ -1,0 +1,136 @@
+package image
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestParseReference(t *testing.T) {
+	digest := "sha256:" + strings.Repeat("a", 64)
+	for text, want := range map[string]string{
+		"alpine":                   "docker.io/library/alpine:latest",
+		"alpine:3.20":              "docker.io/library/alpine:3.20",
+		"user/app":                 "docker.io/user/app:latest",
+		"docker.io/alpine":         "docker.io/library/alpine:latest",
+		"index.docker.io/alpine":   "docker.io/library/alpine:latest",
+		"quay.io/a/b/c:d":          "quay.io/a/b/c:d",
+		"localhost/x":              "localhost/x:latest",
+		"localhost:5000/x:y":       "localhost:5000/x:y",
+		"127.0.0.1:5000/x":         "127.0.0.1:5000/x:latest",
+		"alpine@" + digest:         "docker.io/library/alpine@" + digest,
+		"alpine:3@" + digest:       "docker.io/library/alpine@" + digest,
+		"docker://quay.io/a":       "quay.io/a:latest",
+		"[::1]:5000/x":             "[::1]:5000/x:latest",
+		"a__b/c-d/e.f":             "docker.io/a__b/c-d/e.f:latest",
+		"registry.example:80/long": "registry.example:80/long:latest",
+	} {
+		ref, err := ParseReference(text)
+		if err != nil || ref.String() != want {
+			t.Errorf("%s: %s, %v, want %s", text, ref, err, want)
+		}
+	}
+	for _, bad := range []string{"", "Alpine", "a//b", "/a", "a/", "a:", "a:b:c", "a@sha256:abc", "-a", "a b", "a\x00", "a..b", "../x", "a:" + strings.Repeat("t", 129), strings.Repeat("a", 300), "UPPER/case"} {
+		if ref, err := ParseReference(bad); err == nil {
+			t.Errorf("%q is taken for %s", bad, ref)
+		}
+	}
+}
+
+// What is taken once is taken again in its full form, and means the same.
+func FuzzReference(f *testing.F) {
+	for _, seed := range []string{"alpine", "a/b:c", "localhost:1/x", "x@sha256:" + strings.Repeat("0", 64)} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		ref, err := ParseReference(text)
+		if err != nil {
+			return
+		}
+		again, err := ParseReference(ref.String())
+		if err != nil {
+			t.Fatalf("%q became %q, which is refused: %v", text, ref, err)
+		}
+		if again.String() != ref.String() || strings.Contains(ref.Repository, "..") {
+			t.Fatalf("%q became %q, then %q", text, ref, again)
+		}
+	})
+}
+
+const registriesText = `
+unqualified-search-registries = ["one.example", "docker.io"]
+[[registry]]
+prefix = "docker.io/library"
+location = "127.0.0.1:5000/mirror"
+insecure = true
+[[registry.mirror]]
+location = "near.example/x"
+[[registry]]
+location = "docker.io"
+[[registry]]
+prefix = "*.corp.example"
+blocked = true
+[aliases]
+"short" = "quay.io/long/name"
+`
+
+func TestRegistries(t *testing.T) {
+	r := &Registries{}
+	if err := r.merge("test", registriesText); err != nil {
+		t.Fatal(err)
+	}
+	list, err := r.Candidates("alpine:3")
+	if err != nil || len(list) != 2 || list[0].String() != "one.example/alpine:3" || list[1].String() != "docker.io/library/alpine:3" {
+		t.Errorf("candidates: %v, %v", list, err)
+	}
+	list, err = r.Candidates("short:1")
+	if err != nil || len(list) != 1 || list[0].String() != "quay.io/long/name:1" {
+		t.Errorf("alias: %v, %v", list, err)
+	}
+	where, err := r.Endpoints(Reference{Registry: "docker.io", Repository: "library/alpine"})
+	if err != nil || len(where) != 2 || where[0] != (Endpoint{"near.example/x/alpine", false}) || where[1] != (Endpoint{"127.0.0.1:5000/mirror/alpine", true}) {
+		t.Errorf("endpoints: %v, %v", where, err)
+	}
+	if where, err = r.Endpoints(Reference{Registry: "docker.io", Repository: "libraryx/a"}); err != nil || len(where) != 1 || where[0].Name != "docker.io/libraryx/a" {
+		t.Errorf("a prefix ends with a part: %v, %v", where, err)
+	}
+	if _, err := r.Endpoints(Reference{Registry: "a.corp.example", Repository: "x"}); err == nil {
+		t.Error("a blocked registry is asked")
+	}
+	for _, bad := range []string{"nonsense", "[[registry]]\ninsecure = true", "unqualified-search-registries = 3"} {
+		if err := (&Registries{}).merge("test", bad); err == nil {
+			t.Errorf("%q is taken", bad)
+		}
+	}
+}
+
+func FuzzRegistriesConf(f *testing.F) {
+	f.Add(registriesText, "alpine")
+	f.Add("[[registry]]\nprefix=\"*\"\nlocation=\"x\"", "a.b/c")
+	f.Fuzz(func(t *testing.T, text, name string) {
+		r := &Registries{}
+		if r.merge("fuzz", text) != nil {
+			return
+		}
+		list, err := r.Candidates(name)
+		if err == nil && len(list) == 0 {
+			t.Fatal("neither a candidate nor an error")
+		}
+		for _, ref := range list {
+			if where, err := r.Endpoints(ref); err == nil && len(where) == 0 {
+				t.Fatalf("%s: neither an endpoint nor an error", ref)
+			}
+		}
+	})
+}
+
+func TestCredentials(t *testing.T) {
+	file := authFile{}
+	for key, want := range map[string]string{"https://index.docker.io/v1/": "docker.io", "quay.io": "quay.io", "http://x:5000/v2/": "x:5000", "quay.io/ns": "quay.io/ns"} {
+		if got := authKey(key); got != want {
+			t.Errorf("%s: %s, want %s", key, got, want)
+		}
+	}
+	if a, err := file.find("quay.io/x"); a != nil || err != nil {
+		t.Errorf("an empty file has %v, %v", a, err)
+	}
+}
