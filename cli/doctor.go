@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
+	"containers/rl/cgroups"
 	"containers/rl/security"
 	"containers/rl/storage"
 	"containers/rl/userns"
@@ -120,10 +121,17 @@ func appArmor() finding {
 }
 
 func cgroup() finding {
-	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err != nil {
-		return finding{"cgroup", "degraded", "no cgroup v2 at /sys/fs/cgroup, so no limits", "boot with systemd.unified_cgroup_hierarchy=1"}
+	if !cgroups.Unified() {
+		return finding{"cgroup", "degraded", "no cgroup v2 at " + cgroups.Root + ", so no limits", "boot with systemd.unified_cgroup_hierarchy=1"}
 	}
-	return finding{"cgroup", "ok", "cgroup v2", ""}
+	path, err := cgroups.Own()
+	if err != nil {
+		return finding{"cgroup", "degraded", err.Error(), ""}
+	}
+	if !cgroups.Writable(path) {
+		return finding{"cgroup", "degraded", path + " is not delegated to us, so no limits", "systemd-run --user --scope -p Delegate=yes rl ..."}
+	}
+	return finding{"cgroup", "ok", path + " is delegated to us", ""}
 }
 
 func fuse() finding {

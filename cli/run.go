@@ -215,7 +215,7 @@ func (o *runOptions) checkNetwork() (err error) {
 	}
 	mode, _, _ := strings.Cut(o.network, ":")
 	if mode == "none" && len(o.DNS)+len(o.DNSSearch)+len(o.DNSOptions) > 0 {
-		return errors.New("conflicting options: dns and the network mode none")
+		return errors.New("conflicting options: --network none has no use for --dns")
 	}
 	switch mode {
 	case "host":

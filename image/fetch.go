@@ -301,6 +301,7 @@ func (c *counter) Read(b []byte) (int, error) {
 
 // watch ends a pull whose registry falls silent.
 type watch struct {
+	mu    sync.Mutex // an inflater that was given up may still read ahead
 	r     io.Reader
 	tell  func(int64)
 	timer *time.Timer
@@ -313,6 +314,8 @@ func newWatch(r io.Reader, cancel context.CancelCauseFunc, tell func(int64)) *wa
 }
 
 func (w *watch) Read(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	n, err := w.r.Read(b)
 	if n > 0 {
 		w.timer.Reset(stall)
