@@ -43,10 +43,10 @@ func (d Dirs) CreateContainer(id, name string, img *Image, transient bool) (*Con
 	}
 	err := checkName(name)
 	if err == nil {
-		err = c.claim()
+		err = c.begin()
 	}
 	if err == nil {
-		if err = errors.Join(c.fill(), c.takeName()); err != nil {
+		if err = c.takeName(); err != nil {
 			_ = c.Remove()
 		}
 	}
@@ -54,6 +54,25 @@ func (d Dirs) CreateContainer(id, name string, img *Image, transient bool) (*Con
 		return nil, fmt.Errorf("creating container %s: %w", id[:min(12, len(id))], err)
 	}
 	return c, nil
+}
+
+// begin makes the directory with its parts, and anew when Heal of another
+// process took it for dead before it was locked.
+func (c *Container) begin() (err error) {
+	dir := c.Dir
+	for range attempts {
+		c.Dir = dir
+		if err = c.claim(); err == nil {
+			if err = c.fill(); err == nil {
+				return nil
+			}
+			_ = c.Remove()
+		}
+		if !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return err
 }
 
 // checkName accepts docker's names: they become names of files here.
