@@ -131,9 +131,14 @@ func configuration(img v1.Image, platform string) (raw []byte, diffs []digest.Di
 	return raw, config.RootFS.DiffIDs, nil
 }
 
+// blobs are the layers of an image in a registry.
+type blobs interface {
+	LayerByDigest(v1.Hash) (v1.Layer, error)
+}
+
 type pull struct {
 	o        PullOptions
-	img      v1.Image
+	img      blobs
 	store    *layers.Store
 	layers   []v1.Descriptor
 	diffs    []digest.Digest
@@ -212,7 +217,9 @@ func (p *pull) layer(ctx context.Context, i, dir int) (int64, error) {
 	if err != nil {
 		return 0, cause(ctx, err)
 	}
-	defer plain.Close()
+	var closing sync.Once // pgzip cannot be closed twice
+	end := func() { closing.Do(func() { plain.Close() }) }
+	defer end()
 	checked := &counter{r: plain, sum: sha256.New()}
 	_, squashed, err := Unpack(ctx, dir, checked, UnpackOptions{SingleID: p.o.SingleID, MaxSize: room(dir)})
 	if err == nil { // what follows the archive's end belongs to both digests
@@ -222,7 +229,7 @@ func (p *pull) layer(ctx context.Context, i, dir int) (int64, error) {
 		_, err = io.Copy(io.Discard, watched)
 	}
 	if err != nil {
-		plain.Close()
+		end()
 		return 0, blame(ctx, err, watched)
 	}
 	if got := fmt.Sprintf("sha256:%x", checked.sum.Sum(nil)); got != p.diffs[i].String() {
