@@ -209,6 +209,7 @@ func TestExplainStep(t *testing.T) {
 		{eperm, map[string]string{"/proc/sys/kernel/unprivileged_userns_clone": "0"}, "sysctl -w kernel.unprivileged_userns_clone=1"},
 		{&StepError{Op: "making mounts private", Err: syscall.EACCES}, map[string]string{"/proc/sys/kernel/apparmor_restrict_unprivileged_userns": "1"}, "apparmor_restrict_unprivileged_userns=0"},
 		{eperm, map[string]string{"/proc/self/status": "Seccomp:\t2"}, "seccomp=unconfined"},
+		{eperm, map[string]string{"/sys/module/apparmor/parameters/enabled": "Y"}, "AppArmor may deny"},
 		{eperm, nil, ""},
 		{&StepError{Op: execOp, Err: syscall.EACCES}, map[string]string{"/proc/sys/kernel/unprivileged_userns_clone": "0"}, ""},
 	} {

@@ -49,6 +49,9 @@ func explainStep(e *StepError, read func(string) string) []string {
 	if cloning && strings.Contains(read("/proc/self/status"), "Seccomp:\t2") {
 		hints = append(hints, "a seccomp filter of an outer container is active: start that container with --security-opt seccomp=unconfined")
 	}
+	if len(hints) == 0 && cloning && strings.HasPrefix(read("/sys/module/apparmor/parameters/enabled"), "Y") {
+		hints = append(hints, "AppArmor may deny user namespaces to this program (sudo journalctl -k | grep apparmor): sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or load a profile for rl that has the rule userns")
+	}
 	return hints
 }
 
