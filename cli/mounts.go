@@ -47,9 +47,11 @@ func volume(text string) (specs.Mount, error) {
 	if len(part) == 3 {
 		for _, option := range strings.Split(part[2], ",") {
 			switch option {
-			case "ro", "rw", "nosuid", "nodev", "noexec":
+			case "bind":
+				options[0] = option // without what is mounted below
+			case "ro", "rw", "nosuid", "nodev", "noexec", "rbind", "private", "rprivate", "slave", "rslave", "shared", "rshared":
 				options = append(options, option)
-			case "z", "Z", "rprivate", "private", "rbind": // nothing to do: no SELinux; ours are private
+			case "z", "Z", "consistent", "cached", "delegated": // nothing to do here: no SELinux, no virtual machine
 			default:
 				return specs.Mount{}, fmt.Errorf("--volume %s: unknown option %q", text, option)
 			}
@@ -90,13 +92,15 @@ func mount(text string) (specs.Mount, error) {
 	for _, field := range strings.Split(text, ",") {
 		key, value, set := strings.Cut(field, "=")
 		switch key {
-		case "type", "source", "target", "tmpfs-size", "tmpfs-mode":
+		case "type", "source", "target", "tmpfs-size", "tmpfs-mode", "bind-propagation":
 		case "src":
 			key = "source"
 		case "dst", "destination":
 			key = "target"
-		case "readonly", "ro":
-			key = "readonly"
+		case "readonly", "ro", "bind-nonrecursive":
+			if key == "ro" {
+				key = "readonly"
+			}
 			if !set {
 				value = "true"
 			}
@@ -110,19 +114,32 @@ func mount(text string) (specs.Mount, error) {
 
 func values2mount(text string, v map[string]string) (specs.Mount, error) {
 	var options []string
-	switch v["readonly"] {
-	case "", "false", "0":
-	case "true", "1":
-		options = []string{"ro"}
+	bind := "rbind"
+	for _, choice := range []struct {
+		key    string
+		chosen func()
+	}{{"readonly", func() { options = append(options, "ro") }}, {"bind-nonrecursive", func() { bind = "bind" }}} {
+		switch v[choice.key] {
+		case "", "false", "0":
+		case "true", "1":
+			choice.chosen()
+		default:
+			return specs.Mount{}, fmt.Errorf("--mount %s: %s is true or false", text, choice.key)
+		}
+	}
+	switch v["bind-propagation"] {
+	case "":
+	case "private", "rprivate", "slave", "rslave", "shared", "rshared":
+		options = append(options, v["bind-propagation"])
 	default:
-		return specs.Mount{}, fmt.Errorf("--mount %s: readonly is true or false", text)
+		return specs.Mount{}, fmt.Errorf("--mount %s: bind-propagation is one of [r]private, [r]slave, [r]shared", text)
 	}
 	switch v["type"] {
 	case "bind":
 		if v["source"] == "" || v["target"] == "" {
 			return specs.Mount{}, fmt.Errorf("--mount %s: bind needs source and target", text)
 		}
-		return bindMount(v["source"], v["target"], append([]string{"rbind"}, options...))
+		return bindMount(v["source"], v["target"], append([]string{bind}, options...))
 	case "tmpfs":
 		if v["source"] != "" {
 			return specs.Mount{}, fmt.Errorf("--mount %s: tmpfs has no source", text)

@@ -2,7 +2,6 @@ package container
 
 import (
 	"encoding/binary"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,26 +24,41 @@ var mountFlags = map[string]mountFlag{
 	"bind": {false, unix.MS_BIND}, "rbind": {false, unix.MS_BIND | unix.MS_REC},
 }
 
-// mountOptions splits options into flags and data.
-func mountOptions(options []string) (flags uintptr, data string) {
-	var rest []string
-	for _, option := range options {
-		known, ok := mountFlags[option]
-		switch {
-		case !ok:
-			rest = append(rest, option)
-		case known.clear:
-			flags &^= known.flag
-		default:
-			flags |= known.flag
+// propagations are the options of mount(8) that say what a bind passes on.
+// Whether to the mounts below it too goes by bind or rbind.
+var propagations = map[string]uintptr{
+	"private": unix.MS_PRIVATE, "rprivate": unix.MS_PRIVATE,
+	"slave": unix.MS_SLAVE, "rslave": unix.MS_SLAVE,
+	"shared": unix.MS_SHARED, "rshared": unix.MS_SHARED,
+}
+
+// options are those of a mount, split into what the kernel takes apart.
+type options struct {
+	flags       uintptr
+	data        []string
+	propagation uintptr // private when none is given
+}
+
+func mountOptions(list []string) options {
+	o := options{propagation: unix.MS_PRIVATE}
+	for _, option := range list {
+		if known, ok := mountFlags[option]; ok && known.clear {
+			o.flags &^= known.flag
+		} else if ok {
+			o.flags |= known.flag
+		} else if kind, ok := propagations[option]; ok {
+			o.propagation = kind
+		} else {
+			o.data = append(o.data, option)
 		}
 	}
-	return flags, strings.Join(rest, ",")
+	return o
 }
 
 // mountAttr is the same set in the words of mount_setattr(2).
 func mountAttr(flags uintptr) (attr uint64) {
-	for _, f := range [][2]uint64{{unix.MS_RDONLY, unix.MOUNT_ATTR_RDONLY}, {unix.MS_NOSUID, unix.MOUNT_ATTR_NOSUID}, {unix.MS_NODEV, unix.MOUNT_ATTR_NODEV}, {unix.MS_NOEXEC, unix.MOUNT_ATTR_NOEXEC}} {
+	for _, f := range [][2]uint64{{unix.MS_RDONLY, unix.MOUNT_ATTR_RDONLY}, {unix.MS_NOSUID, unix.MOUNT_ATTR_NOSUID}, {unix.MS_NODEV, unix.MOUNT_ATTR_NODEV}, {unix.MS_NOEXEC, unix.MOUNT_ATTR_NOEXEC},
+		{unix.MS_NOATIME, unix.MOUNT_ATTR_NOATIME}, {unix.MS_STRICTATIME, unix.MOUNT_ATTR_STRICTATIME}} {
 		if uint64(flags)&f[0] != 0 {
 			attr |= f[1]
 		}

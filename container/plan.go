@@ -14,7 +14,7 @@ import (
 //
 //	child, in its new namespaces          why here
 //	------------------------------------  ----------------------------------------
-//	mounts private                        nothing of ours may propagate to the host
+//	mounts slaves of the host's           nothing of ours may propagate to the host
 //	root id, groups                       overlay and tmpfs get their owner from it
 //	network devices                       TUN stays in the table we share
 //	root file system, mounts, devices     sources are still reachable by host paths
@@ -32,6 +32,7 @@ type plan struct {
 	ids    userns.Map
 	files  files
 	root   userns.Slot
+	place  string // in the container, of shared.target
 	shared shared
 }
 
@@ -48,10 +49,10 @@ type files struct {
 
 // shared are descriptor numbers reserved before the clone, because the child
 // shares our table: what it puts there is ours when the script has run.
-type shared struct{ target, source, console, tun int }
+type shared struct{ target, mount, terminal, console, tun int }
 
 func (p *plan) build() error {
-	p.privatise()
+	p.detach()
 	p.becomeRoot()
 	p.network()
 	if err := p.rootfs(); err != nil {
@@ -63,9 +64,11 @@ func (p *plan) build() error {
 	return p.process()
 }
 
-func (p *plan) privatise() {
-	p.Do("making mounts private", "/", unix.SYS_MOUNT, p.Str("none"), p.Str("/"), p.Str(""),
-		userns.Int(unix.MS_REC|unix.MS_PRIVATE), userns.Int(0))
+// detach: nothing of ours reaches the host, but what the host mounts later
+// still reaches the binds that ask for it (rslave).
+func (p *plan) detach() {
+	p.Do("making mounts slaves of the host's", "/", unix.SYS_MOUNT, p.Str("none"), p.Str("/"), p.Str(""),
+		userns.Int(unix.MS_REC|unix.MS_SLAVE), userns.Int(0))
 }
 
 // becomeRoot: with keep-id our own id is not 0 inside; the set-up runs as 0.
@@ -81,8 +84,12 @@ func (p *plan) becomeRoot() {
 func (p *plan) rootfs() error {
 	p.Do("setting umask", "0", unix.SYS_UMASK, userns.Int(0))
 	if p.o.Rootfs != "" {
-		p.Do("binding", p.o.Rootfs, unix.SYS_MOUNT, p.Str(p.o.Rootfs), p.Str(p.files.merged), p.Str(""), userns.Int(unix.MS_BIND|unix.MS_REC), userns.Int(0))
+		p.park(p.files.merged, p.Do("opening", p.files.merged, unix.SYS_OPENAT, userns.Int(unix.AT_FDCWD), p.Str(p.files.merged),
+			userns.Int(unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC), userns.Int(0)).Save(), p.shared.target)
+		p.graft(tree{object: p.files.merged, dir: userns.Int(unix.AT_FDCWD), path: p.o.Rootfs, source: p.o.Rootfs, recursive: true})
+		p.Do("making mounts private", p.files.merged, unix.SYS_MOUNT, p.Str("none"), p.Str(p.files.merged), p.Str(""), userns.Int(unix.MS_REC|unix.MS_PRIVATE), userns.Int(0))
 	} else {
+		// Not by fsconfig(2), which takes 256 bytes a value: a dozen layers.
 		p.Do("changing directory to", p.files.layers, unix.SYS_CHDIR, p.Str(p.files.layers))
 		p.Do("mounting overlay on", p.files.merged, unix.SYS_MOUNT, p.Str("overlay"), p.Str(p.files.merged), p.Str("overlay"),
 			userns.Int(0), p.Str(p.files.overlay))
@@ -130,6 +137,7 @@ func (p *plan) resolve(name string, flags uint64, mode uint64) *userns.Step {
 // the image has none.
 func (p *plan) target(name string, directory bool) string {
 	name = path.Clean("/" + name)
+	p.place = name
 	there := p.NewLabel()
 	found := p.resolve(name, unix.O_PATH, 0).Then(there).Ignore(unix.ENOENT)
 	slot := found.Save()
@@ -147,8 +155,10 @@ func (p *plan) target(name string, directory bool) string {
 	p.Mark(there)
 	p.park(name, slot, p.shared.target)
 	p.Mark(end)
-	return fmt.Sprintf("/proc/self/fd/%d", p.shared.target)
+	return fdPath(p.shared.target)
 }
+
+func fdPath(fd int) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }
 
 // park moves a descriptor to a number known beforehand, so that its
 // /proc/self/fd path can be written into the script.
@@ -174,76 +184,6 @@ func (p *plan) makeDir(name string) {
 	p.close(parent)
 }
 
-// mount does one entry of the specification.
-func (p *plan) mount(m specs.Mount) error {
-	flags, data := mountOptions(m.Options)
-	if m.Type == "bind" || flags&unix.MS_BIND != 0 {
-		return p.bind(m, flags)
-	}
-	target := p.target(m.Destination, true)
-	p.Do("mounting "+m.Type+" on", m.Destination, unix.SYS_MOUNT, p.Str(m.Source), p.Str(target), p.Str(m.Type), userns.Int(flags), p.Str(data))
-	return nil
-}
-
-// bind: the source is the user's own path. Flags that the host set on its
-// mount are locked in a user namespace and must be repeated when changing any.
-func (p *plan) bind(m specs.Mount, flags uintptr) error {
-	var st unix.Stat_t
-	if err := unix.Stat(m.Source, &st); err != nil {
-		return fmt.Errorf("statfs %s: %w", m.Source, err)
-	}
-	target := p.target(m.Destination, st.Mode&unix.S_IFMT == unix.S_IFDIR)
-	recursive := flags & unix.MS_REC
-	p.Do("binding "+m.Source+" on", m.Destination, unix.SYS_MOUNT, p.Str(m.Source), p.Str(target), p.Str(""), userns.Int(unix.MS_BIND|recursive), userns.Int(0))
-	if change := flags &^ (unix.MS_BIND | unix.MS_REC); change != 0 {
-		p.park(m.Destination, p.resolve(m.Destination, unix.O_PATH, 0).Save(), p.shared.target)
-		p.setFlags(m.Destination, target, change, recursive != 0, lockedFlags(m.Source))
-	}
-	return nil
-}
-
-// mountAttrSize is MOUNT_ATTR_SIZE_VER0.
-const mountAttrSize = 32
-
-// setFlags makes all of a bind read-only with mount_setattr(2) (Linux 5.12);
-// an older kernel can change only the top mount.
-func (p *plan) setFlags(object, target string, flags uintptr, recursive bool, locked uintptr) {
-	attr := make([]byte, mountAttrSize)
-	order.PutUint64(attr, mountAttr(flags))
-	at := unix.AT_EMPTY_PATH
-	if recursive {
-		at |= unix.AT_RECURSIVE
-	}
-	p.Do("restricting the mount on", object, unix.SYS_MOUNT_SETATTR, userns.Int(p.shared.target), p.Str(""), userns.Int(at), p.Bytes(attr), userns.Int(len(attr))).Ignore(unix.ENOSYS, unix.EPERM)
-	p.Do("restricting the mount on", object, unix.SYS_MOUNT, p.Str(""), p.Str(target), p.Str(""), userns.Int(unix.MS_REMOUNT|unix.MS_BIND|flags|locked), userns.Int(0))
-}
-
-func lockedFlags(source string) (flags uintptr) {
-	var st unix.Statfs_t
-	if unix.Statfs(source, &st) != nil {
-		return 0
-	}
-	for _, f := range [][2]int64{{unix.ST_RDONLY, unix.MS_RDONLY}, {unix.ST_NOSUID, unix.MS_NOSUID}, {unix.ST_NODEV, unix.MS_NODEV}, {unix.ST_NOEXEC, unix.MS_NOEXEC}, {unix.ST_NOATIME, unix.MS_NOATIME}, {unix.ST_NODIRATIME, unix.MS_NODIRATIME}, {unix.ST_RELATIME, unix.MS_RELATIME}} {
-		if st.Flags&f[0] != 0 {
-			flags |= uintptr(f[1])
-		}
-	}
-	return flags
-}
-
-// devices: a user namespace cannot make nodes, so the host's are bound.
-func (p *plan) devices() {
-	for _, name := range []string{"null", "zero", "full", "random", "urandom", "tty"} {
-		target := p.target("/dev/"+name, false)
-		p.Do("binding device", "/dev/"+name, unix.SYS_MOUNT, p.Str("/dev/"+name), p.Str(target), p.Str(""), userns.Int(unix.MS_BIND), userns.Int(0))
-	}
-	dev := p.resolve("/dev", unix.O_PATH|unix.O_DIRECTORY, 0).Save()
-	for _, link := range [][2]string{{"/proc/self/fd", "fd"}, {"/proc/self/fd/0", "stdin"}, {"/proc/self/fd/1", "stdout"}, {"/proc/self/fd/2", "stderr"}, {"pts/ptmx", "ptmx"}, {"/proc/kcore", "core"}} {
-		p.Do("linking", "/dev/"+link[1], unix.SYS_SYMLINKAT, p.Str(link[0]), dev.Arg(), p.Str(link[1]))
-	}
-	p.close(dev)
-}
-
 // terminal opens the container's own ptmx; the peer becomes stdio (TIOCGPTPEER,
 // Linux 4.13, needs no path that the image could have replaced).
 func (p *plan) terminal() {
@@ -254,33 +194,10 @@ func (p *plan) terminal() {
 	p.Do("unlocking the terminal", "/dev/pts/ptmx", unix.SYS_IOCTL, master.Arg(), userns.Int(unix.TIOCSPTLCK), p.Bytes(make([]byte, 4)))
 	p.park("/dev/pts/ptmx", master, p.shared.console)
 	peer := p.Do("opening the terminal", "/dev/pts/0", unix.SYS_IOCTL, userns.Int(p.shared.console), userns.Int(unix.TIOCGPTPEER), userns.Int(unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)).Save()
-	p.Do("moving the descriptor of", "the terminal", unix.SYS_DUP3, peer.Arg(), userns.Int(p.shared.source), userns.Int(unix.O_CLOEXEC))
+	p.Do("moving the descriptor of", "the terminal", unix.SYS_DUP3, peer.Arg(), userns.Int(p.shared.terminal), userns.Int(unix.O_CLOEXEC))
 	p.close(peer)
-	target := p.target("/dev/console", false)
-	p.Do("binding", "/dev/console", unix.SYS_MOUNT, p.Str(fmt.Sprintf("/proc/self/fd/%d", p.shared.source)), p.Str(target), p.Str(""), userns.Int(unix.MS_BIND), userns.Int(0))
-}
-
-// masks cover what docker covers; a path that is not there needs no cover.
-func (p *plan) masks() {
-	null, target := "/dev/null", fmt.Sprintf("/proc/self/fd/%d", p.shared.target)
-	for _, name := range p.spec.Linux.MaskedPaths {
-		absent, done := p.NewLabel(), p.NewLabel()
-		slot := p.resolve(name, unix.O_PATH, 0).OrElse(absent).Save()
-		p.park(name, slot, p.shared.target)
-		p.Do("masking", name, unix.SYS_MOUNT, p.Str(null), p.Str(target), p.Str(""), userns.Int(unix.MS_BIND), userns.Int(0)).Then(done).Ignore(unix.ENOTDIR)
-		p.Do("masking", name, unix.SYS_MOUNT, p.Str("tmpfs"), p.Str(target), p.Str("tmpfs"), userns.Int(unix.MS_RDONLY), p.Str("size=0k"))
-		p.Mark(absent)
-		p.Mark(done)
-	}
-	for _, name := range p.spec.Linux.ReadonlyPaths {
-		absent := p.NewLabel()
-		p.park(name, p.resolve(name, unix.O_PATH, 0).OrElse(absent).Save(), p.shared.target)
-		p.Do("binding", name, unix.SYS_MOUNT, p.Str(target), p.Str(target), p.Str(""), userns.Int(unix.MS_BIND|unix.MS_REC), userns.Int(0))
-		p.park(name, p.resolve(name, unix.O_PATH, 0).Save(), p.shared.target)
-		p.Do("making read-only", name, unix.SYS_MOUNT, p.Str(""), p.Str(target), p.Str(""),
-			userns.Int(unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC), userns.Int(0))
-		p.Mark(absent)
-	}
+	p.target("/dev/console", false)
+	p.graft(tree{object: "/dev/console", dir: userns.Int(p.shared.terminal), path: "", source: fdPath(p.shared.terminal)})
 }
 
 // pivot: both directories are ".", so that no put_old directory is needed
@@ -288,7 +205,7 @@ func (p *plan) masks() {
 func (p *plan) pivot() {
 	if p.spec.Root.Readonly {
 		p.Do("making the root read-only", "/", unix.SYS_DUP3, p.root.Arg(), userns.Int(p.shared.target), userns.Int(unix.O_CLOEXEC))
-		p.Do("making the root read-only", "/", unix.SYS_MOUNT, p.Str(""), p.Str(fmt.Sprintf("/proc/self/fd/%d", p.shared.target)), p.Str(""), userns.Int(unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY), userns.Int(0))
+		p.restrict("/", p.shared.target, unix.MS_RDONLY, lockedFlags(p.o.Rootfs))
 	}
 	p.Do("changing directory to the root", p.files.merged, unix.SYS_FCHDIR, p.root.Arg())
 	p.Do("pivoting to", p.files.merged, unix.SYS_PIVOT_ROOT, p.Str("."), p.Str("."))

@@ -68,7 +68,7 @@ func (p *plan) stdio() {
 
 func (p *plan) stdioDescriptors() [3]int {
 	if p.o.TTY {
-		return [3]int{p.shared.source, p.shared.source, p.shared.source}
+		return [3]int{p.shared.terminal, p.shared.terminal, p.shared.terminal}
 	}
 	return [3]int{int(p.o.Stdin.Fd()), int(p.o.Stdout.Fd()), int(p.o.Stderr.Fd())}
 }

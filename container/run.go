@@ -192,7 +192,7 @@ func (p *plan) program() (err error) {
 
 // reserve takes descriptor numbers of our table for what the child hands back.
 func (p *plan) reserve() error {
-	for _, fd := range []*int{&p.shared.target, &p.shared.source, &p.shared.console, &p.shared.tun} {
+	for _, fd := range []*int{&p.shared.target, &p.shared.mount, &p.shared.terminal, &p.shared.console, &p.shared.tun} {
 		null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			return fmt.Errorf("opening /dev/null: %w", err)
@@ -216,7 +216,7 @@ func (p *plan) reserve() error {
 
 // close gives back what no other owner took over.
 func (s *shared) close() {
-	for _, fd := range []int{s.target, s.source, s.console, s.tun} {
+	for _, fd := range []int{s.target, s.mount, s.terminal, s.console, s.tun} {
 		if fd > 2 {
 			unix.Close(fd)
 		}

@@ -115,8 +115,8 @@ func attach(p *plan) (restore, done func()) {
 	_ = unix.SetNonblock(p.shared.console, true)
 	console := os.NewFile(uintptr(p.shared.console), "console")
 	p.shared.console = -1
-	unix.Close(p.shared.source) // our copy of the peer would keep the terminal open
-	p.shared.source = -1
+	unix.Close(p.shared.terminal) // our copy of the peer would keep the terminal open
+	p.shared.terminal = -1
 	restore = func() { console.Close() }
 	if term.IsTerminal(int(p.o.Stdin.Fd())) {
 		if old, err := term.MakeRaw(int(p.o.Stdin.Fd())); err == nil {

@@ -22,7 +22,7 @@ import (
 //	auth      wants a user (rl, password secret) by basic authentication
 //	truncate  ends a layer's body half way
 //	corrupt   changes one byte in each layer
-//	long      goes on after a layer's end
+//	long      goes on after a layer's end, by more bytes than the manifest says
 //	error     500 for each layer
 //	none      the good registry again
 func (w World) broken(ts *testscript.TestScript, neg bool, args []string) {
