@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -19,18 +20,21 @@ const module = "containers/rl"
 // allows that folder and all below. Folders of the same row may import each other. A leaf imports none of
 // the others: that is what keeps it usable, and testable, alone.
 var policy = map[string][]string{
-	"userns":         {},
-	"storage":        {},
-	"storage/layers": {"storage"},
-	"netslirp":       {},
-	"cgroups":        {},
-	"security":       {},
-	"image":          {"storage", "userns"},
-	"image/toolbox":  {},
-	"container":      {"userns", "storage", "netslirp", "cgroups", "security"},
-	"cli":            {"userns", "storage", "netslirp", "cgroups", "security", "image", "container"},
-	".":              {"cli", "container", "image", "userns"},
-	"testdata":       {},
+	"userns":          {},
+	"storage":         {},
+	"storage/layers":  {"storage"},
+	"netslirp":        {"netslirp/config"},
+	"netslirp/config": {},
+	"cgroups":         {},
+	"security":        {},
+	"image":           {"storage", "userns"},
+	"image/toolbox":   {},
+	"container":       {"userns", "storage", "netslirp/config", "cgroups", "security"},
+	"cli/flags":       {},
+	"cli/start":       {"userns", "storage", "netslirp/config", "security", "container", "cli/flags"},
+	"cli":             {"userns", "storage", "netslirp", "cgroups", "security", "image", "container"},
+	".":               {"cli", "container", "image", "userns"},
+	"testdata":        {},
 }
 
 // topLevel are the files and folders of the root; another one is a decision to be made, and then written here.
@@ -126,6 +130,38 @@ func TestPolicy(t *testing.T) {
 				t.Errorf("policy: %s and %s may import each other", row, top)
 			}
 		}
+	}
+}
+
+// startMayImport are all packages that package cli/start has below it, but for the module's own and those that the runtime brings along. What
+// else it imported would be initialised before every container is begun, and with it all that is ready then and sorts before it; see its doc.go.
+var startMayImport = []string{
+	"bytes", "bufio", "cmp", "embed", "encoding", "encoding/base64", "encoding/binary", "encoding/hex", "encoding/json", "errors", "fmt", "io", "io/fs", "iter",
+	"maps", "math", "math/bits", "net/netip", "os", "os/signal", "path", "reflect", "runtime", "slices", "sort", "strconv", "strings", "sync", "sync/atomic",
+	"syscall", "time", "unicode", "unicode/utf16", "unicode/utf8", "unique", "unsafe", "weak", "context",
+	"github.com/opencontainers/runtime-spec/specs-go", "golang.org/x/sys/unix", "golang.org/x/term",
+}
+
+// TestStartImports keeps the start light.
+func TestStartImports(t *testing.T) {
+	list := exec.Command("go", "list", "-deps", "./cli/start")
+	list.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := list.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for _, path := range strings.Fields(string(out)) {
+		if strings.HasPrefix(path, module+"/") || strings.HasPrefix(path, "internal/") || strings.HasPrefix(path, "runtime/") || slices.Contains(startMayImport, path) {
+			continue
+		}
+		t.Errorf("cli/start imports %s, directly or not", path)
+	}
+}
+
+// TestStartIsFirst: the module's path sorts before those that package start must not wait for.
+func TestStartIsFirst(t *testing.T) {
+	if start := module + "/cli/start"; start >= "context" || start >= "github.com" {
+		t.Errorf("%s is initialised after the packages of others: see cli/start/doc.go", start)
 	}
 }
 

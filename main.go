@@ -9,11 +9,15 @@ import (
 	"slices"
 
 	"containers/rl/cli"
+	"containers/rl/cli/start"
 	"containers/rl/image/toolbox"
 )
 
 func main() {
 	streams := cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
+	if running := start.Begun; running != nil {
+		os.Exit(cli.Continue(running, streams))
+	}
 	if code, ok := cli.Role(os.Args, streams); ok {
 		os.Exit(code)
 	}

@@ -4,65 +4,32 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/opencontainers/go-digest"
 	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"containers/rl/cli/start"
 	"containers/rl/container"
 	"containers/rl/image/toolbox"
 	"containers/rl/storage"
 	"containers/rl/storage/layers"
 )
 
-// The built-in image's name cannot be a registry's.
-const (
-	builtinName  = "rl.local/builtin:latest"
-	builtinShort = "builtin"
-)
-
-func isBuiltin(ref string) bool {
-	return ref == builtinShort || ref == builtinShort+":latest" || ref == builtinName || ref == "rl.local/builtin"
-}
-
 // findBuiltin makes the built-in image when it is not there, or was made from
 // another binary than ours.
 func findBuiltin(host container.Host) (*storage.Image, error) {
-	self, err := selfName()
+	img, err := start.LookupBuiltin(host)
+	if err == nil || !errors.Is(err, storage.ErrNoImage) {
+		return img, err
+	}
+	self, err := start.SelfName()
 	if err != nil {
-		return nil, err
-	}
-	img, err := host.Dirs.Lookup(builtinName)
-	if err == nil && builtFrom(img) == self {
-		return img, nil
-	}
-	img.Close()
-	if err != nil && !errors.Is(err, storage.ErrNoImage) {
 		return nil, err
 	}
 	if err := inside(host, roleBuiltin, host.Dirs.Data, host.Dirs.Run, self); err != nil {
 		return nil, err
 	}
-	return host.Dirs.Lookup(builtinName)
-}
-
-// selfName tells one build of our binary from another without reading it.
-func selfName() (string, error) {
-	info, err := os.Stat("/proc/self/exe")
-	if err != nil {
-		return "", fmt.Errorf("looking at our own binary: %w", err)
-	}
-	return fmt.Sprintf("%s-%d-%d", Version, info.Size(), info.ModTime().UnixNano()), nil
-}
-
-const selfLabel = "org.opencontainers.image.revision"
-
-func builtFrom(img *storage.Image) string {
-	var config imagespec.Image
-	if json.Unmarshal(img.Config, &config) != nil {
-		return ""
-	}
-	return config.Config.Labels[selfLabel]
+	return host.Dirs.Lookup(start.BuiltinName)
 }
 
 // builtinInside writes the image as root of the user namespace.
@@ -93,7 +60,7 @@ func builtinInside(_ Streams, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	img, err := store.PutImage(layers.Image{Names: []string{builtinName}, Aliases: []string{builtinShort}, Config: config, Manifest: []byte("{}"), Digest: digest.FromBytes(config), Layer: layer})
+	img, err := store.PutImage(layers.Image{Names: []string{start.BuiltinName}, Aliases: []string{"builtin"}, Config: config, Manifest: []byte("{}"), Digest: digest.FromBytes(config), Layer: layer})
 	return errors.Join(err, img.Close())
 }
 
@@ -109,7 +76,7 @@ func builtinConfig(self string, diffID digest.Digest) ([]byte, error) {
 	if image.Config.Labels == nil {
 		image.Config.Labels = map[string]string{}
 	}
-	image.Config.Labels[selfLabel] = self
+	image.Config.Labels[start.SelfLabel] = self
 	image.RootFS = imagespec.RootFS{Type: "layers", DiffIDs: []digest.Digest{diffID}}
 	return json.Marshal(image)
 }

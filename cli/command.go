@@ -4,31 +4,23 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"strings"
-	"syscall"
 
-	"github.com/spf13/pflag"
-
-	"containers/rl/container"
-	"containers/rl/userns"
+	"containers/rl/cli/flags"
+	"containers/rl/cli/start"
 )
 
-// Version is rl's own.
-const Version = "0.1.0"
+// The command line's streams and mistakes are those of package start.
+type (
+	Streams    = start.Streams
+	usageError = start.UsageError
+)
 
 // Command is one row of the table: what help, the man page and completion are
 // made from.
 type Command struct {
 	Name, Args, Short string
 	// Flags declares the flags and returns what runs once they are parsed.
-	Flags func(*pflag.FlagSet) func(Streams, []string) error
-}
-
-// Streams are the standard streams of a command.
-type Streams struct {
-	In       *os.File
-	Out, Err *os.File
+	Flags func(*flags.Set) func(Streams, []string) error
 }
 
 // Commands in the order of help.
@@ -55,11 +47,6 @@ func find(name string) (Command, bool) {
 	return Command{}, false
 }
 
-// usageError is a mistake in the command line.
-type usageError struct{ text, command string }
-
-func (e usageError) Error() string { return e.text }
-
 // Main runs the command line and returns the exit status.
 func Main(args []string, s Streams) int {
 	if len(args) == 0 {
@@ -73,62 +60,24 @@ func Main(args []string, s Streams) int {
 	}
 	c, ok := find(args[0])
 	if !ok {
-		return fail(s.Err, usageError{fmt.Sprintf("unknown command %q", args[0]), ""})
+		return start.Fail(s.Err, usageError{Text: fmt.Sprintf("unknown command %q", args[0])})
 	}
-	flags := pflag.NewFlagSet(c.Name, pflag.ContinueOnError)
-	flags.SetInterspersed(c.Name != "run")
-	flags.SetOutput(io.Discard)
-	flags.SortFlags = false
-	run := c.Flags(flags)
-	switch err := flags.Parse(args[1:]); {
-	case errors.Is(err, pflag.ErrHelp):
-		usage(s.Out, c, flags)
+	set := flags.New(c.Name)
+	set.SetInterspersed(c.Name != "run")
+	run := c.Flags(set)
+	switch err := set.Parse(args[1:]); {
+	case errors.Is(err, flags.ErrHelp):
+		usage(s.Out, c, set)
 		return 0
 	case err != nil:
-		return fail(s.Err, usageError{err.Error(), c.Name})
+		return start.Fail(s.Err, usageError{Text: err.Error(), Command: c.Name})
 	}
-	return fail(s.Err, run(s, flags.Args()))
+	return start.Fail(s.Err, run(s, set.Args()))
 }
 
-func usage(w io.Writer, c Command, flags *pflag.FlagSet) {
+func usage(w io.Writer, c Command, set *flags.Set) {
 	fmt.Fprintf(w, "Usage: rl %s %s\n\n%s\n", c.Name, c.Args, c.Short)
-	if text := flags.FlagUsages(); text != "" {
+	if text := set.Usage(); text != "" {
 		fmt.Fprintf(w, "\nFlags:\n%s", text)
 	}
-}
-
-// fail prints an error and its hints, and gives its exit code.
-func fail(w io.Writer, err error) int {
-	var exit container.Exit
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &exit):
-		return exit.Code
-	}
-	fmt.Fprintf(w, "rl: %s\n", strings.ReplaceAll(err.Error(), "\n", "\nrl: "))
-	for _, hint := range hints(err) {
-		fmt.Fprintf(w, "rl: hint: %s\n", hint)
-	}
-	return exitCode(err)
-}
-
-func hints(err error) []string {
-	var bad usageError
-	if errors.As(err, &bad) {
-		return []string{strings.TrimSpace("rl help " + bad.command)}
-	}
-	return userns.Explain(err)
-}
-
-// exitCode: only the step that executes the program tells 126 and 127.
-func exitCode(err error) int {
-	var step *userns.StepError
-	if errors.As(err, &step) && strings.HasPrefix(step.Op, "exec") {
-		if step.Err == syscall.ENOENT {
-			return 127
-		}
-		return 126
-	}
-	return 125
 }

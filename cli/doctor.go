@@ -6,10 +6,10 @@ import (
 	"os/exec"
 	"strings"
 
-	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
 	"containers/rl/cgroups"
+	"containers/rl/cli/flags"
 	"containers/rl/security"
 	"containers/rl/storage"
 	"containers/rl/userns"
@@ -18,10 +18,10 @@ import (
 // finding is one line of doctor. State is ok, degraded or missing.
 type finding struct{ subject, state, text, mend string }
 
-func doctorFlags(*pflag.FlagSet) func(Streams, []string) error {
+func doctorFlags(*flags.Set) func(Streams, []string) error {
 	return func(s Streams, args []string) error {
 		if len(args) > 0 {
-			return usageError{"doctor takes no argument", "doctor"}
+			return usageError{Text: "doctor takes no argument", Command: "doctor"}
 		}
 		missing := 0
 		for _, look := range []func() finding{kernel, namespaces, ids, directories, tunDevice, seccompFilter, appArmor, cgroup, fuse} {

@@ -9,24 +9,24 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/spf13/pflag"
-
+	"containers/rl/cli/flags"
+	"containers/rl/cli/start"
 	"containers/rl/storage"
 	"containers/rl/storage/layers"
 )
 
-func imagesFlags(f *pflag.FlagSet) func(Streams, []string) error {
+func imagesFlags(f *flags.Set) func(Streams, []string) error {
 	quiet := f.BoolP("quiet", "q", false, "show ids alone")
 	long := f.Bool("no-trunc", false, "show whole ids")
 	format := f.String("format", "", "json, or nothing for a table")
 	return func(s Streams, args []string) error {
 		if len(args) > 0 {
-			return usageError{"images takes no argument", "images"}
+			return usageError{Text: "images takes no argument", Command: "images"}
 		}
 		if *format != "" && *format != "json" {
-			return usageError{fmt.Sprintf("--format %s: json", *format), "images"}
+			return usageError{Text: fmt.Sprintf("--format %s: json", *format), Command: "images"}
 		}
-		host, err := openHost()
+		host, err := start.OpenHost()
 		if err != nil {
 			return err
 		}
@@ -127,13 +127,13 @@ func ago(t time.Time) string {
 	return "Less than a minute ago"
 }
 
-func rmiFlags(f *pflag.FlagSet) func(Streams, []string) error {
+func rmiFlags(f *flags.Set) func(Streams, []string) error {
 	force := f.BoolP("force", "f", false, "remove all names of an image given by its id")
 	return func(_ Streams, args []string) error {
 		if len(args) == 0 {
-			return usageError{"rmi needs an image", "rmi"}
+			return usageError{Text: "rmi needs an image", Command: "rmi"}
 		}
-		host, err := openHost()
+		host, err := start.OpenHost()
 		if err != nil {
 			return err
 		}

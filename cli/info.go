@@ -7,29 +7,29 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/spf13/pflag"
+	"containers/rl/cli/flags"
+	"containers/rl/cli/start"
 )
 
-func versionFlags(*pflag.FlagSet) func(Streams, []string) error {
+func versionFlags(*flags.Set) func(Streams, []string) error {
 	return func(s Streams, _ []string) error {
-		_, err := fmt.Fprintf(s.Out, "rl version %s %s/%s\n", Version, runtime.GOOS, runtime.GOARCH)
+		_, err := fmt.Fprintf(s.Out, "rl version %s %s/%s\n", start.Version, runtime.GOOS, runtime.GOARCH)
 		return err
 	}
 }
 
-func helpFlags(*pflag.FlagSet) func(Streams, []string) error {
+func helpFlags(*flags.Set) func(Streams, []string) error {
 	return func(s Streams, args []string) error {
 		if len(args) == 0 {
 			return overview(s.Out)
 		}
 		c, ok := find(args[0])
 		if !ok {
-			return usageError{fmt.Sprintf("unknown command %q", args[0]), ""}
+			return usageError{Text: fmt.Sprintf("unknown command %q", args[0])}
 		}
-		flags := pflag.NewFlagSet(c.Name, pflag.ContinueOnError)
-		flags.SortFlags = false
-		c.Flags(flags)
-		usage(s.Out, c, flags)
+		set := flags.New(c.Name)
+		c.Flags(set)
+		usage(s.Out, c, set)
 		return nil
 	}
 }
@@ -46,10 +46,10 @@ func overview(w io.Writer) error {
 }
 
 // completionFlags prints a script made from the table.
-func completionFlags(*pflag.FlagSet) func(Streams, []string) error {
+func completionFlags(*flags.Set) func(Streams, []string) error {
 	return func(s Streams, args []string) error {
 		if len(args) != 1 || args[0] != "bash" {
-			return usageError{"completion needs the shell: bash", "completion"}
+			return usageError{Text: "completion needs the shell: bash", Command: "completion"}
 		}
 		var names []string
 		var cases strings.Builder
@@ -80,35 +80,34 @@ complete -o default -F _rl rl
 }
 
 func flagNames(c Command) (names []string) {
-	flags := pflag.NewFlagSet(c.Name, pflag.ContinueOnError)
-	c.Flags(flags)
-	flags.VisitAll(func(f *pflag.Flag) {
+	set := flags.New(c.Name)
+	c.Flags(set)
+	for _, f := range set.All() {
 		names = append(names, "--"+f.Name)
-		if f.Shorthand != "" {
-			names = append(names, "-"+f.Shorthand)
+		if f.Short != "" {
+			names = append(names, "-"+f.Short)
 		}
-	})
+	}
 	sort.Strings(names)
 	return names
 }
 
 // manFlags prints man(7) made from the table.
-func manFlags(*pflag.FlagSet) func(Streams, []string) error {
+func manFlags(*flags.Set) func(Streams, []string) error {
 	return func(s Streams, _ []string) error {
 		var b strings.Builder
-		b.WriteString(".TH RL 1 \"\" \"rl " + Version + "\"\n.SH NAME\nrl \\- containers for people without root\n.SH SYNOPSIS\n.B rl\n.I COMMAND\n.SH COMMANDS\n")
+		b.WriteString(".TH RL 1 \"\" \"rl " + start.Version + "\"\n.SH NAME\nrl \\- containers for people without root\n.SH SYNOPSIS\n.B rl\n.I COMMAND\n.SH COMMANDS\n")
 		for _, c := range Commands() {
 			fmt.Fprintf(&b, ".SS rl %s %s\n%s.\n", c.Name, roff(c.Args), roff(c.Short))
-			flags := pflag.NewFlagSet(c.Name, pflag.ContinueOnError)
-			flags.SortFlags = false
-			c.Flags(flags)
-			flags.VisitAll(func(f *pflag.Flag) {
+			set := flags.New(c.Name)
+			c.Flags(set)
+			for _, f := range set.All() {
 				short := ""
-				if f.Shorthand != "" {
-					short = "\\-" + f.Shorthand + ", "
+				if f.Short != "" {
+					short = "\\-" + f.Short + ", "
 				}
 				fmt.Fprintf(&b, ".TP\n\\fB%s\\-\\-%s\\fR\n%s\n", short, roff(f.Name), roff(f.Usage))
-			})
+			}
 		}
 		b.WriteString(".SH EXIT STATUS\n125 rl itself failed, 126 the program cannot be executed, 127 it is not found, 128+n it died of signal n, else its own.\n")
 		_, err := io.WriteString(s.Out, b.String())

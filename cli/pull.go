@@ -5,14 +5,20 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
 
-	"github.com/spf13/pflag"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"containers/rl/cli/flags"
+	"containers/rl/cli/start"
 	"containers/rl/container"
 	"containers/rl/image"
+	"containers/rl/netslirp"
+	"containers/rl/netslirp/config"
+	"containers/rl/security/profile"
 	"containers/rl/storage"
 	"containers/rl/userns"
 )
@@ -30,20 +36,20 @@ type pullRequest struct {
 	Dirs      storage.Dirs // ours: inside, the user's id is another
 }
 
-func pullFlags(f *pflag.FlagSet) func(Streams, []string) error {
+func pullFlags(f *flags.Set) func(Streams, []string) error {
 	r := &pullRequest{PrintID: true}
 	f.StringVar(&r.Platform, "platform", "", "OS/ARCH[/VARIANT]")
 	f.BoolVarP(&r.Quiet, "quiet", "q", false, "show no progress")
 	verify := f.Bool("tls-verify", true, "verify the registry's certificate and demand https")
 	return func(s Streams, args []string) error {
 		if len(args) == 0 {
-			return usageError{"pull needs an image", "pull"}
+			return usageError{Text: "pull needs an image", Command: "pull"}
 		}
 		if f.Changed("tls-verify") {
 			r.TLSVerify = verify
 		}
 		r.Refs = args
-		host, err := openHost()
+		host, err := start.OpenHost()
 		if err != nil {
 			return err
 		}
@@ -55,7 +61,7 @@ func pullFlags(f *pflag.FlagSet) func(Streams, []string) error {
 func (r *pullRequest) start(host container.Host) error {
 	for _, ref := range r.Refs {
 		if _, err := image.ParseReference(ref); err != nil {
-			return usageError{err.Error(), "pull"}
+			return usageError{Text: err.Error(), Command: "pull"}
 		}
 	}
 	r.SingleID, r.Notice, r.Dirs = host.IDs.Single(), host.Notice, host.Dirs
@@ -118,9 +124,40 @@ func pullInside(s Streams, args []string) error {
 	return nil
 }
 
-// findImage gives the image to run and brings it when it is not there.
+// cold is what package start lacks.
+var cold = &start.Cold{Find: findImage, Seccomp: seccomp, Network: netslirp.ParseOptions, CheckHost: netslirp.CheckHost, CheckDNS: netslirp.CheckDNS}
+
+// runFlags is the command run, when package start could not begin it.
+func runFlags(f *flags.Set) func(Streams, []string) error {
+	run := start.New(f)
+	return func(s Streams, args []string) error {
+		running, err := run.Start(s, args, cold)
+		if err != nil {
+			return err
+		}
+		return running.Finish(serve)
+	}
+}
+
+// Continue serves a container that package start has begun.
+func Continue(running *container.Running, s Streams) int {
+	return start.Fail(s.Err, running.Finish(serve))
+}
+
+func serve(tun int, n config.Network, first []byte) (io.Closer, error) {
+	return netslirp.Serve(tun, n, first)
+}
+
+func seccomp(text []byte, caps []string) (*specs.LinuxSeccomp, error) {
+	if text == nil {
+		return profile.Default(caps)
+	}
+	return profile.Parse(text, caps)
+}
+
+// findImage gives an image that package start has not found.
 func findImage(host container.Host, ref, policy, platform string) (*storage.Image, error) {
-	if isBuiltin(ref) {
+	if start.IsBuiltin(ref) {
 		return findBuiltin(host)
 	}
 	if policy != "always" && platform == "" {

@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"containers/rl/cli/start"
 	"containers/rl/container"
 	"containers/rl/storage"
 )
@@ -31,7 +32,7 @@ func Role(argv []string, s Streams) (int, bool) {
 	if !ok {
 		return 0, false
 	}
-	return fail(s.Err, run(s, argv[1:])), true
+	return start.Fail(s.Err, run(s, argv[1:])), true
 }
 
 // removeInside removes what belongs to ids of the user namespace.

@@ -20,7 +20,7 @@ func command(t *testing.T, args ...string) (out, said string, code int) {
 		defer f.Close()
 		files[i] = f
 	}
-	code = Main(args, Streams{os.Stdin, files[0], files[1]})
+	code = Main(args, Streams{In: os.Stdin, Out: files[0], Err: files[1]})
 	text := make([]string, 2)
 	for i, f := range files {
 		b, err := os.ReadFile(f.Name())

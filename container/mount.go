@@ -171,13 +171,17 @@ func lockedFlags(source string) (flags uintptr) {
 	return flags
 }
 
-// devices: a user namespace cannot make nodes, so the host's are bound.
+// devices: a user namespace cannot make nodes, so the host's are bound. The
+// directory is a new tmpfs that no one else has seen, hence plain openat(2).
 func (p *plan) devices() {
-	for _, name := range []string{"null", "zero", "full", "random", "urandom", "tty"} {
-		p.target("/dev/"+name, false)
-		p.graft(tree{object: "/dev/" + name, dir: userns.Int(unix.AT_FDCWD), path: "/dev/" + name, source: "/dev/" + name, propagation: unix.MS_PRIVATE})
-	}
 	dev := p.resolve("/dev", unix.O_PATH|unix.O_DIRECTORY, 0).Save()
+	for _, name := range []string{"null", "zero", "full", "random", "urandom", "tty"} {
+		file := "/dev/" + name
+		p.place = file
+		made := p.Do("making", file, unix.SYS_OPENAT, dev.Arg(), p.Str(name), userns.Int(unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC), userns.Int(0o644)).Save()
+		p.park(file, made, p.shared.target)
+		p.graft(tree{object: file, dir: userns.Int(unix.AT_FDCWD), path: file, source: file})
+	}
 	for _, link := range [][2]string{{"/proc/self/fd", "fd"}, {"/proc/self/fd/0", "stdin"}, {"/proc/self/fd/1", "stdout"}, {"/proc/self/fd/2", "stderr"}, {"pts/ptmx", "ptmx"}, {"/proc/kcore", "core"}} {
 		p.Do("linking", "/dev/"+link[1], unix.SYS_SYMLINKAT, p.Str(link[0]), dev.Arg(), p.Str(link[1]))
 	}

@@ -5,7 +5,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
-	"containers/rl/netslirp"
+	netconfig "containers/rl/netslirp/config"
 	"containers/rl/storage"
 )
 
@@ -37,10 +37,11 @@ type Options struct {
 	ReadOnly    bool
 	CapAdd      []string
 	CapDrop     []string
-	Seccomp     string // "", "unconfined" or a profile's content
-	NewPrivs    bool   // allow the gaining of privileges
-	Unmask      bool   // no masked and read-only paths
-	Privileged  bool   // everything, inside the user namespace
+	Seccomp     *specs.LinuxSeccomp // nil: the default profile, compiled beforehand
+	Unconfined  bool                // no seccomp filter
+	NewPrivs    bool                // allow the gaining of privileges
+	Unmask      bool                // no masked and read-only paths
+	Privileged  bool                // everything, inside the user namespace
 	Init        bool
 	TTY         bool
 	Interactive bool
@@ -49,7 +50,7 @@ type Options struct {
 	ShmSize     int64 // bytes; 0: 64 MiB
 
 	Network    Network
-	Slirp      netslirp.Config
+	Slirp      netconfig.Network
 	DNS        []string
 	DNSSearch  []string
 	DNSOptions []string

@@ -86,7 +86,7 @@ func (p *plan) rootfs() error {
 	if p.o.Rootfs != "" {
 		p.park(p.files.merged, p.Do("opening", p.files.merged, unix.SYS_OPENAT, userns.Int(unix.AT_FDCWD), p.Str(p.files.merged),
 			userns.Int(unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC), userns.Int(0)).Save(), p.shared.target)
-		p.graft(tree{object: p.files.merged, dir: userns.Int(unix.AT_FDCWD), path: p.o.Rootfs, source: p.o.Rootfs, recursive: true})
+		p.graft(tree{object: p.o.Rootfs, dir: userns.Int(unix.AT_FDCWD), path: p.o.Rootfs, source: p.o.Rootfs, recursive: true})
 		p.Do("making mounts private", p.files.merged, unix.SYS_MOUNT, p.Str("none"), p.Str(p.files.merged), p.Str(""), userns.Int(unix.MS_REC|unix.MS_PRIVATE), userns.Int(0))
 	} else {
 		// Not by fsconfig(2), which takes 256 bytes a value: a dozen layers.
@@ -100,7 +100,7 @@ func (p *plan) rootfs() error {
 		if err := p.mount(m); err != nil {
 			return err
 		}
-		if m.Destination == "/dev" {
+		if m.Destination == "/dev" && m.Type == "tmpfs" {
 			p.devices()
 		}
 	}

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"containers/rl/netslirp"
+	netconfig "containers/rl/netslirp/config"
 	"containers/rl/security"
 	"containers/rl/userns"
 )
@@ -228,16 +228,16 @@ func inetRequest(a [4]byte) []byte {
 }
 
 func (p *plan) tun(sock userns.Slot) {
-	cfg, name := p.o.Slirp, netslirp.DeviceName
+	cfg, name := p.o.Slirp, netconfig.DeviceName
 	tun := p.Do("opening", "/dev/net/tun", unix.SYS_OPENAT, userns.Int(unix.AT_FDCWD), p.Str("/dev/net/tun"), userns.Int(unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK), userns.Int(0)).Save()
-	req := netslirp.DeviceRequest()
+	req := netconfig.DeviceRequest()
 	p.Do("making device", name, unix.SYS_IOCTL, tun.Arg(), userns.Int(unix.TUNSETIFF), p.Bytes(req[:]))
 	p.Do("keeping device", name, unix.SYS_IOCTL, tun.Arg(), userns.Int(unix.TUNSETPERSIST), userns.Int(1))
 	p.park("/dev/net/tun", tun, p.shared.tun)
-	p.ifreq(sock, "setting the address of", name, unix.SIOCSIFADDR, inetRequest(cfg.Address4.Addr().As4()))
+	p.ifreq(sock, "setting the address of", name, unix.SIOCSIFADDR, inetRequest(cfg.Address4))
 	mask := [4]byte{}
 	order.PutUint32(mask[:], 0)
-	for i := range cfg.Address4.Bits() {
+	for i := range cfg.Bits4 {
 		mask[i/8] |= 0x80 >> (i % 8)
 	}
 	p.ifreq(sock, "setting the netmask of", name, unix.SIOCSIFNETMASK, inetRequest(mask))
@@ -245,10 +245,10 @@ func (p *plan) tun(sock userns.Slot) {
 	p.ifreq(sock, "starting", name, unix.SIOCSIFFLAGS, flagsRequest(unix.IFF_UP))
 	route := make([]byte, 120) // struct rtentry
 	copy(route[8:], inetRequest([4]byte{}))
-	copy(route[24:], inetRequest(cfg.Gateway4.As4()))
+	copy(route[24:], inetRequest(cfg.Gateway4))
 	copy(route[40:], inetRequest([4]byte{}))
 	order.PutUint16(route[56:], unix.RTF_UP|unix.RTF_GATEWAY)
-	p.Do("adding the default route by", cfg.Gateway4.String(), unix.SYS_IOCTL, sock.Arg(), userns.Int(unix.SIOCADDRT), p.Bytes(route))
+	p.Do("adding the default route by", netconfig.Text4(cfg.Gateway4), unix.SYS_IOCTL, sock.Arg(), userns.Int(unix.SIOCADDRT), p.Bytes(route))
 	p.inet6(sock)
 }
 
@@ -256,26 +256,26 @@ func (p *plan) tun(sock userns.Slot) {
 // length, index; in6_rtmsg is destination, source, gateway, type, lengths,
 // metric, info, flags, index.
 func (p *plan) inet6(sock userns.Slot) {
-	cfg, name := p.o.Slirp, netslirp.DeviceName
-	if !cfg.Address6.IsValid() {
+	cfg, name := p.o.Slirp, netconfig.DeviceName
+	if !cfg.IPv6 {
 		return
 	}
 	none := p.NewLabel()
 	six := p.Do("opening", "an inet6 socket", unix.SYS_SOCKET, userns.Int(unix.AF_INET6), userns.Int(unix.SOCK_DGRAM|unix.SOCK_CLOEXEC), userns.Int(0)).OrElse(none).Save()
 	index := p.ifreq(sock, "reading the index of", name, unix.SIOCGIFINDEX, nil)
 	addr := make([]byte, 24)
-	ip := cfg.Address6.Addr().As16()
+	ip := netconfig.Address6
 	copy(addr, ip[:])
-	order.PutUint32(addr[16:], uint32(cfg.Address6.Bits()))
+	order.PutUint32(addr[16:], uint32(netconfig.Bits6))
 	p.Copy32(addr, 20, index, 16)
 	p.Do("setting the address of", name, unix.SYS_IOCTL, six.Arg(), userns.Int(unix.SIOCSIFADDR), p.Bytes(addr)).Ignore()
 	route := make([]byte, 80)
-	gateway := cfg.Gateway6.As16()
+	gateway := netconfig.Gateway6
 	copy(route[32:], gateway[:])
 	order.PutUint32(route[56:], 1)
 	order.PutUint32(route[72:], unix.RTF_UP|unix.RTF_GATEWAY)
 	p.Copy32(route, 76, index, 16)
-	p.Do("adding the default route by", cfg.Gateway6.String(), unix.SYS_IOCTL, six.Arg(), userns.Int(unix.SIOCADDRT), p.Bytes(route)).Ignore()
+	p.Do("adding the default route by", netconfig.Gateway6Text, unix.SYS_IOCTL, six.Arg(), userns.Int(unix.SIOCADDRT), p.Bytes(route)).Ignore()
 	p.close(six)
 	p.Mark(none)
 }

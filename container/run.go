@@ -4,13 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
+	"path"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"containers/rl/container/initbin"
-	"containers/rl/netslirp"
+	netconfig "containers/rl/netslirp/config"
 	"containers/rl/security"
 	"containers/rl/storage"
 	"containers/rl/userns"
@@ -30,47 +30,53 @@ type Host struct {
 	Notice string
 }
 
-// Run makes a container, waits for its program, and removes what it made when
-// asked to. The program's status comes back as Exit; any other error means
-// that it did not start.
-func Run(h Host, o *Options) (err error) {
+// Start makes a container and returns when its program is executed. What it
+// made is gone again when it returns an error.
+func Start(h Host, o *Options) (r *Running, err error) {
 	if o.KeepID {
 		o.User = first(o.User, fmt.Sprintf("%d:%d", h.User.UID, h.User.GID))
 		if h.IDs, err = userns.KeepID(h.IDs, h.User); err != nil {
-			return err
+			return nil, err
 		}
-	}
-	flags, err := cloneFlags(o)
-	if err != nil {
-		return err
 	}
 	// The child comes first: its id maps are written while the rest is computed.
-	child, err := userns.Clone(userns.Config{Cloneflags: flags})
+	child, err := userns.Clone(userns.Config{Cloneflags: cloneFlags(o)})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	started := false
+	r = &Running{child: child, host: h}
 	defer func() {
-		if !started {
+		if err != nil {
 			child.Kill()
+			r.release(&err)
 		}
 	}()
-	maps := make(chan error, 1)
-	go func() { maps <- child.WriteMaps(h.IDs) }()
-	c, p, err := prepare(h, o)
-	mapErr := <-maps
-	if c != nil && o.Remove {
-		defer remove(c, h, &err)
+	maps := child.BeginMaps(h.IDs)
+	r.storage, r.plan, err = prepare(h, o)
+	if err = errors.Join(maps(), err); err != nil {
+		return r, err
 	}
-	if err = errors.Join(mapErr, err); err != nil {
-		return err
+	// The program is on its way while we get its guard ready.
+	child.Begin(r.plan.Script)
+	guarded := r.guard()
+	if err = child.Finish(); err == nil {
+		err = guarded
 	}
-	defer p.shared.close()
-	if err = child.Run(p.Script); err != nil {
-		return err
+	if err == nil && o.Network == NetworkSlirp {
+		err = netconfig.Prepare(r.plan.shared.tun)
 	}
-	started = true
-	return supervise(child, p, h)
+	return r, err
+}
+
+// release gives back what prepare made; it does so once.
+func (r *Running) release(err *error) {
+	if r.plan != nil {
+		r.plan.shared.close()
+	}
+	if r.storage != nil && r.plan.o.Remove {
+		remove(r.storage, r.host, err)
+	}
+	r.storage = nil
 }
 
 // remove is the mirror of prepare; what ids of others own is removed in the
@@ -106,12 +112,11 @@ func RemoveMapped(ids userns.Map, dirs ...string) error {
 	return cmd.Wait()
 }
 
-func cloneFlags(o *Options) (uintptr, error) {
-	var flags uintptr
+func cloneFlags(o *Options) (flags uintptr) {
 	for _, ns := range namespaces(o) {
 		flags |= namespaceFlags[ns.Type]
 	}
-	return flags, nil
+	return flags
 }
 
 // prepare makes the container's directory and computes its script.
@@ -124,15 +129,15 @@ func prepare(h Host, o *Options) (*storage.Container, *plan, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	p := &plan{Script: userns.NewScript(), o: o, spec: spec, ids: h.IDs, shared: noneShared}
 	c, err := h.Dirs.CreateContainer(o.ID, o.Name, o.Image, o.Remove)
 	if err != nil {
-		return nil, nil, err
+		return nil, p, err
 	}
-	p := &plan{Script: userns.NewScript(), o: o, spec: spec, ids: h.IDs}
 	p.files.merged = c.Merged
 	p.files.layers, p.files.overlay = c.OverlayOptions(o.Remove)
 	if user := spec.Process.User; !mapped(h.IDs, user) {
-		return c, nil, fmt.Errorf("user %d:%d: not in the container's id map; %s", user.UID, user.GID, first(h.Notice, "its ids end below"))
+		return c, p, fmt.Errorf("user %d:%d: not in the container's id map; %s", user.UID, user.GID, first(h.Notice, "its ids end below"))
 	}
 	err = errors.Join(p.generate(c.Dir), p.program(), p.reserve())
 	if err == nil {
@@ -149,43 +154,63 @@ func mapped(ids userns.Map, user specs.User) bool {
 
 // generate writes the files that docker generates.
 func (p *plan) generate(dir string) error {
-	var cfg *netslirp.Config
+	var cfg *netconfig.Network
 	if p.o.Network == NetworkSlirp {
 		cfg = &p.o.Slirp
 	}
-	hosts, err := netslirp.Hosts(p.o.Hostname, p.o.AddHost, cfg)
-	if err != nil {
+	hosts := netconfig.Hosts(p.o.Hostname, p.o.AddHost, cfg)
+	host, err := readFile("/etc/resolv.conf")
+	if err != nil && !errors.Is(err, unix.ENOENT) {
 		return err
 	}
-	host, err := os.ReadFile("/etc/resolv.conf")
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	resolv, err := netslirp.ResolvConf(host, cfg, p.o.DNS, p.o.DNSSearch, p.o.DNSOptions)
-	if err != nil {
-		return err
-	}
+	resolv := netconfig.ResolvConf(host, cfg, p.o.DNS, p.o.DNSSearch, p.o.DNSOptions)
 	for _, f := range []struct {
 		path *string
 		name string
 		text []byte
 	}{{&p.files.hosts, "hosts", hosts}, {&p.files.resolv, "resolv.conf", resolv}, {&p.files.hostname, "hostname", []byte(p.o.Hostname + "\n")}} {
-		*f.path = filepath.Join(dir, f.name)
-		if err := os.WriteFile(*f.path, f.text, 0o644); err != nil {
+		*f.path = path.Join(dir, f.name)
+		if err := writeFile(*f.path, f.text); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// readFile reads a small file of the host.
+func readFile(name string) ([]byte, error) {
+	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: name, Err: err}
+	}
+	defer unix.Close(fd)
+	return readAll(fd, maxAccounts)
+}
+
+// writeFile makes a file in the container's own directory.
+func writeFile(name string, text []byte) error {
+	fd, err := unix.Open(name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o644)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: name, Err: err}
+	}
+	if n, err := unix.Write(fd, text); err != nil || n < len(text) {
+		unix.Close(fd)
+		return &os.PathError{Op: "write", Path: name, Err: errors.Join(err, unix.ENOSPC)}
+	}
+	return unix.Close(fd)
+}
+
 // program is the seccomp filter: the default one is ready-made.
 func (p *plan) program() (err error) {
 	switch {
-	case p.o.Privileged || p.o.Seccomp == "unconfined":
+	case p.o.Privileged || p.o.Unconfined:
 	case p.spec.Linux.Seccomp != nil:
 		p.files.seccomp, p.files.seccompFlags, err = security.Compile(p.spec.Linux.Seccomp)
 	default:
-		p.files.seccomp, p.files.seccompFlags, err = security.CompiledDefault(p.spec.Process.Capabilities.Bounding)
+		var ok bool
+		if p.files.seccomp, p.files.seccompFlags, ok = security.CompiledDefault(p.spec.Process.Capabilities.Bounding); !ok {
+			err = errors.New("compiling the seccomp profile: no profile was given, and the default is not compiled for these capabilities")
+		}
 	}
 	return err
 }
@@ -214,11 +239,15 @@ func (p *plan) reserve() error {
 	return nil
 }
 
+// noneShared is before reserve.
+var noneShared = shared{-1, -1, -1, -1, -1}
+
 // close gives back what no other owner took over.
 func (s *shared) close() {
 	for _, fd := range []int{s.target, s.mount, s.terminal, s.console, s.tun} {
-		if fd > 2 {
+		if fd >= 0 {
 			unix.Close(fd)
 		}
 	}
+	*s = noneShared
 }

@@ -1,24 +1,24 @@
 package container
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
-	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"containers/rl/security"
+	"containers/rl/storage"
 )
 
 const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // newSpec is the only translation of options into the specification.
 func newSpec(o *Options, root imageRoot) (*specs.Spec, error) {
-	config, err := imageConfig(o)
-	if err != nil {
-		return nil, err
+	var config storage.Settings
+	if o.Image != nil {
+		config = o.Image.Settings
 	}
 	args := command(o, config)
 	if len(args) == 0 {
@@ -41,28 +41,20 @@ func newSpec(o *Options, root imageRoot) (*specs.Spec, error) {
 	spec := &specs.Spec{
 		Version: specs.Version, Process: process, Hostname: o.Hostname,
 		Root:   &specs.Root{Path: o.Rootfs, Readonly: o.ReadOnly},
-		Mounts: append(defaultMounts(o), o.Mounts...),
+		Mounts: append(kept(defaultMounts(o), o.Mounts), o.Mounts...),
 		Linux:  &specs.Linux{Namespaces: namespaces(o)},
 	}
 	if !o.Privileged && !o.Unmask {
 		spec.Linux.MaskedPaths, spec.Linux.ReadonlyPaths = security.MaskedPaths(), security.ReadonlyPaths()
 	}
-	return spec, seccomp(o, spec)
-}
-
-func imageConfig(o *Options) (imagespec.ImageConfig, error) {
-	if o.Image == nil {
-		return imagespec.ImageConfig{}, nil
+	if !o.Privileged && !o.Unconfined {
+		spec.Linux.Seccomp = o.Seccomp
 	}
-	var image imagespec.Image
-	if err := json.Unmarshal(o.Image.Config, &image); err != nil {
-		return imagespec.ImageConfig{}, fmt.Errorf("reading the configuration of image %s: %w", o.Image.ID, err)
-	}
-	return image.Config, nil
+	return spec, nil
 }
 
 // command follows docker: an entrypoint given by hand drops the image's command.
-func command(o *Options, config imagespec.ImageConfig) []string {
+func command(o *Options, config storage.Settings) []string {
 	entrypoint, args := config.Entrypoint, config.Cmd
 	if o.EntrySet {
 		entrypoint, args = o.Entrypoint, nil
@@ -106,15 +98,6 @@ func confine(o *Options, p *specs.Process) error {
 	return nil
 }
 
-func seccomp(o *Options, spec *specs.Spec) error {
-	if o.Privileged || o.Seccomp == "unconfined" || o.Seccomp == "" {
-		return nil // the default profile stays compiled; see program
-	}
-	profile, err := security.ParseProfile([]byte(o.Seccomp), spec.Process.Capabilities.Bounding)
-	spec.Linux.Seccomp = profile
-	return err
-}
-
 func namespaces(o *Options) []specs.LinuxNamespace {
 	list := []specs.LinuxNamespace{{Type: specs.UserNamespace}, {Type: specs.MountNamespace}}
 	for _, ns := range []struct {
@@ -154,6 +137,16 @@ func defaultMounts(o *Options) []specs.Mount {
 		return append(mounts, specs.Mount{Destination: "/sys", Type: "bind", Source: "/sys", Options: []string{"rbind", "ro", "nosuid", "noexec", "nodev"}})
 	}
 	return append(mounts, specs.Mount{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", "ro"}})
+}
+
+// kept are the default mounts that the user has not replaced.
+func kept(defaults, own []specs.Mount) (list []specs.Mount) {
+	for _, d := range defaults {
+		if !slices.ContainsFunc(own, func(m specs.Mount) bool { return m.Destination == d.Destination }) {
+			list = append(list, d)
+		}
+	}
+	return list
 }
 
 func first(values ...string) string {

@@ -2,6 +2,7 @@ package container
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -13,7 +14,8 @@ import (
 	"golang.org/x/term"
 
 	"containers/rl/container/guard"
-	"containers/rl/netslirp"
+	netconfig "containers/rl/netslirp/config"
+	"containers/rl/storage"
 	"containers/rl/userns"
 )
 
@@ -23,36 +25,143 @@ var namespaceFlags = map[specs.LinuxNamespaceType]uintptr{
 	specs.NetworkNamespace: unix.CLONE_NEWNET,
 }
 
-// supervise serves the container until its first process ends.
-func supervise(child *userns.Child, p *plan, h Host) error {
-	if err := watch(child, p, h); err != nil {
-		child.Kill()
+// Running is a container whose program is executed, and not yet waited for.
+type Running struct {
+	child   *userns.Child
+	plan    *plan
+	host    Host
+	storage *storage.Container
+	hungUp  chan struct{}
+	buffer  []byte // for packets
+	first   []byte // the packet that ended Idle, in buffer
+	idled   bool
+}
+
+// Serve takes over the descriptor of the container's network device. first is
+// a packet that was read from it.
+type Serve func(tun int, n netconfig.Network, first []byte) (io.Closer, error)
+
+// guard starts the guard where the program can change its ids, and so lose the
+// parent-death signal; init never does.
+func (r *Running) guard() error {
+	if r.host.IDs.Single() || r.plan.o.Init || r.child.PIDFD < 0 || r.plan.files.supervisor < 0 {
+		return nil
+	}
+	process, err := userns.Detached(guard.Program(), "rl-guard", r.plan.files.supervisor, r.child.PIDFD)
+	if err == nil {
+		go func() { _ = process.Wait() }()
+	}
+	return err
+}
+
+// Idle waits for the program's end, without a network stack, and returns true;
+// or until the container sends a packet that asks for one, and returns false.
+// Many containers never send one.
+func (r *Running) Idle() (ended bool, err error) {
+	r.idled = true
+	if r.child.PIDFD < 0 || r.plan.o.TTY {
+		r.proxySignals()
+		return false, nil // before Linux 5.3 the end cannot be polled for; a terminal has to be served
+	}
+	poll := []unix.PollFd{{Fd: int32(r.child.PIDFD), Events: unix.POLLIN}}
+	if r.plan.o.Network == NetworkSlirp {
+		poll = append(poll, unix.PollFd{Fd: int32(r.plan.shared.tun), Events: unix.POLLIN})
+	}
+	for _, stage := range []struct {
+		limit time.Duration
+		after func()
+	}{{short, r.proxySignals}, {settled, settle}, {forever, func() {}}} {
+		if ended, wanted, err := r.await(poll, stage.limit); ended || wanted || err != nil {
+			return ended, err
+		}
+		stage.after()
+	}
+	return false, nil
+}
+
+// short commands end before anyone sends them a signal, and settled containers
+// live on.
+const (
+	short   = 5 * time.Millisecond
+	settled = time.Second
+	forever = -time.Millisecond // poll(2)
+)
+
+// await waits for the program's end, or for a packet for the stack.
+func (r *Running) await(poll []unix.PollFd, limit time.Duration) (ended, wanted bool, err error) {
+	for {
+		n, err := unix.Poll(poll, int(limit/time.Millisecond))
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return false, false, fmt.Errorf("waiting for the container: %w", err)
+		case n == 0:
+			return false, false, nil
+		case poll[0].Revents != 0:
+			return true, false, nil
+		case r.packet():
+			return false, true, nil
+		}
+	}
+}
+
+// packet reads one, and says whether the stack has to answer it.
+func (r *Running) packet() bool {
+	if r.buffer == nil {
+		r.buffer = make([]byte, netconfig.HeaderSize+1<<16)
+	}
+	buf := r.buffer
+	n, err := unix.Read(r.plan.shared.tun, buf)
+	if err != nil || n <= netconfig.HeaderSize || !netconfig.Wanted(buf[netconfig.HeaderSize:n]) {
+		return false
+	}
+	r.first = buf[netconfig.HeaderSize:n]
+	return true
+}
+
+// Finish serves the container until its first process ends, and removes what
+// Start made when it was asked to. The program's status comes back as Exit.
+func (r *Running) Finish(serve Serve) (err error) {
+	defer r.release(&err)
+	ended := false
+	if !r.idled {
+		ended, err = r.Idle()
+	}
+	if !ended {
+		r.proxySignals()
+	}
+	if err == nil && !ended && r.plan.o.Network == NetworkSlirp && serve != nil {
+		var server io.Closer
+		if server, err = r.serve(serve); err == nil {
+			defer server.Close()
+		}
+	}
+	if err != nil {
+		r.child.Kill()
 		return err
 	}
-	if p.o.Network == NetworkSlirp {
-		server, err := netslirp.Serve(p.shared.tun, p.o.Slirp)
-		if err != nil {
-			child.Kill()
-			return err
-		}
-		p.shared.tun = -1 // the server's now
-		defer server.Close()
-	}
-	hungUp := make(chan struct{})
-	stop := proxySignals(child, p.o.TTY, hungUp)
-	defer stop()
 	drained := func() {}
-	if p.o.TTY {
-		restore, done := attach(p)
+	if r.plan.o.TTY {
+		restore, done := attach(r.plan)
 		defer restore()
 		drained = done
 	}
-	status, err := child.Wait()
+	return r.status(drained)
+}
+
+func (r *Running) serve(serve Serve) (io.Closer, error) {
+	tun := r.plan.shared.tun
+	r.plan.shared.tun = -1 // the server's now
+	return serve(tun, r.plan.o.Slirp, r.first)
+}
+
+func (r *Running) status(drained func()) error {
+	status, err := r.child.Wait()
 	if err != nil {
 		return err
 	}
 	select {
-	case <-hungUp: // no one reads the output any more
+	case <-r.hungUp: // no one reads the output any more
 		return Exit{128 + int(unix.SIGHUP)}
 	default:
 		drained()
@@ -63,50 +172,42 @@ func supervise(child *userns.Child, p *plan, h Host) error {
 	return Exit{status.ExitStatus()}
 }
 
-// watch starts the guard where the program can change its ids, and so lose the
-// parent-death signal; init never does.
-func watch(child *userns.Child, p *plan, h Host) error {
-	if h.IDs.Single() || p.o.Init || child.PIDFD < 0 || p.files.supervisor < 0 {
-		return nil
-	}
-	process, err := userns.Detached(guard.Program(), "rl-guard", p.files.supervisor, child.PIDFD)
-	if err == nil {
-		go func() { _ = process.Wait() }()
-	}
-	return err
-}
-
 // grace is how long a container lives without its terminal.
 const grace = 2 * time.Second
 
 // commonSignals are what users and supervisors send.
-var commonSignals = []os.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2, unix.SIGWINCH}
+var commonSignals = []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGWINCH}
 
 const later = 50 * time.Millisecond
 
 // proxySignals passes on what docker passes on: all but those that belong to
-// our own process. When our terminal is gone, the container's is too.
-func proxySignals(child *userns.Child, tty bool, hungUp chan<- struct{}) (stop func()) {
+// our own process. When our terminal is gone, the container's is too. Until a
+// signal has its handler it ends us, and thereby the container.
+func (r *Running) proxySignals() {
+	if r.hungUp != nil {
+		return
+	}
+	r.hungUp = make(chan struct{})
 	incoming := make(chan os.Signal, 64)
-	signal.Notify(incoming, commonSignals...)
-	// Each of the others costs the runtime a turn of its threads, and a short
-	// command is over before anyone sends one.
-	rest := time.AfterFunc(later, func() { signal.Notify(incoming) })
+	// Each signal costs the runtime several turns of its threads: they are taken
+	// beside the program's start, and the rest when it has proved no short one.
 	go func() {
+		signal.Notify(incoming, commonSignals...)
+		time.AfterFunc(later, func() { signal.Notify(incoming) })
+		hungUp := r.hungUp
 		for s := range incoming {
 			switch s {
 			case unix.SIGCHLD, unix.SIGURG, unix.SIGPIPE, unix.SIGWINCH, unix.SIGTTIN, unix.SIGTTOU:
 				continue
 			}
-			_ = unix.Kill(child.PID, s.(syscall.Signal))
-			if s == unix.SIGHUP && tty && hungUp != nil {
+			_ = unix.Kill(r.child.PID, s.(syscall.Signal))
+			if s == unix.SIGHUP && r.plan.o.TTY && hungUp != nil {
 				close(hungUp)
 				hungUp = nil
-				time.AfterFunc(grace, func() { _ = unix.Kill(child.PID, unix.SIGKILL) })
+				time.AfterFunc(grace, func() { _ = unix.Kill(r.child.PID, unix.SIGKILL) })
 			}
 		}
 	}()
-	return func() { rest.Stop() } // the process ends, and its handlers with it
 }
 
 // attach joins our terminal with the container's. done waits for the last of

@@ -1,11 +1,8 @@
 package container
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strconv"
 	"strings"
 
@@ -19,20 +16,20 @@ type imageRoot []string
 // maxAccounts bounds what is read of an image's passwd and group (CVE-2024-9676).
 const maxAccounts = 1 << 20
 
-// open finds name in the topmost layer that has it. Every layer is hostile:
-// the path is resolved below it, and a fifo or device is not opened.
-func (r imageRoot) open(name string) (*os.File, error) {
+// read reads name in the topmost layer that has it. Every layer is hostile: the
+// path is resolved below it, and a fifo or device is not opened.
+func (r imageRoot) read(name string) ([]byte, error) {
 	for _, dir := range r {
-		file, err := openBeneath(dir, name)
+		text, err := readBeneath(dir, name)
 		if errors.Is(err, unix.ENOENT) {
 			continue
 		}
-		return file, err
+		return text, err
 	}
 	return nil, unix.ENOENT
 }
 
-func openBeneath(dir, name string) (*os.File, error) {
+func readBeneath(dir, name string) ([]byte, error) {
 	root, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", dir, err)
@@ -43,31 +40,46 @@ func openBeneath(dir, name string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer unix.Close(fd)
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
-		unix.Close(fd)
 		return nil, fmt.Errorf("reading %s of the image: not a regular file", name)
 	}
-	return os.NewFile(uintptr(fd), name), nil
+	return readAll(fd, maxAccounts)
+}
+
+// readAll reads up to size bytes of a descriptor. An os.File would be made
+// known to the runtime's poller first, which takes longer than the reading.
+func readAll(fd int, size int64) ([]byte, error) {
+	var text []byte
+	for chunk := make([]byte, min(size, 4096)); int64(len(text)) < size; {
+		n, err := unix.Read(fd, chunk)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil || n == 0 {
+			return text, err
+		}
+		text = append(text, chunk[:n]...)
+	}
+	return text, nil
 }
 
 // lines calls each with the colon-separated fields of a line until it returns false.
 func (r imageRoot) lines(name string, each func(fields []string) bool) error {
-	file, err := r.open(name)
+	text, err := r.read(name)
 	if errors.Is(err, unix.ENOENT) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	defer file.Close()
-	scanner := bufio.NewScanner(io.LimitReader(file, maxAccounts))
-	for scanner.Scan() {
-		if !each(strings.Split(scanner.Text(), ":")) {
+	for line := range strings.SplitSeq(string(text), "\n") {
+		if line != "" && !each(strings.Split(strings.TrimSuffix(line, "\r"), ":")) {
 			return nil
 		}
 	}
-	return scanner.Err()
+	return nil
 }
 
 // user resolves docker's name|uid[:group|gid] in the image's own files.

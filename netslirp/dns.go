@@ -3,15 +3,18 @@ package netslirp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"sync"
 	"time"
+
+	"containers/rl/netslirp/config"
 )
 
 const (
-	dnsPort = 53
+	dnsPort = 53 // RFC 1035
 	// dnsTimeout for each name server, and dnsIdle for a flow: resolver(5)
 	// waits five seconds.
 	dnsTimeout = 2 * time.Second
@@ -52,7 +55,7 @@ func (r *resolver) nameservers() []netip.AddrPort {
 	if err == nil {
 		r.changed = info.ModTime()
 	}
-	for _, s := range parseResolv(text).servers {
+	for _, s := range config.ParseResolv(text).Servers {
 		if addr, err := netip.ParseAddr(s); err == nil {
 			r.servers = append(r.servers, netip.AddrPortFrom(addr, dnsPort))
 		}
@@ -136,4 +139,18 @@ func (r *resolver) dialTCP() (*net.TCPConn, error) {
 		failed = append(failed, err)
 	}
 	return nil, errors.Join(failed...)
+}
+
+// loopback4 is where a host without name servers asks (resolver(5)).
+var loopback4 = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+
+func nameservers(texts []string) (list []netip.AddrPort, err error) {
+	for _, text := range texts {
+		server, err := netip.ParseAddrPort(text)
+		if err != nil {
+			return nil, fmt.Errorf("name server %q: %w", text, err)
+		}
+		list = append(list, server)
+	}
+	return list, nil
 }

@@ -5,16 +5,14 @@
 //
 // It gives TCP with half-close, refusals and back-pressure, UDP, ICMP echo
 // where the host allows unprivileged ping sockets (icmp(7),
-// net.ipv4.ping_group_range), a DNS forwarder that follows the host's
-// resolv.conf, and the texts of /etc/hosts and /etc/resolv.conf.
+// net.ipv4.ping_group_range), and a DNS forwarder that follows the
+// host's resolv.conf.
 //
-// Creating and configuring the device inside the namespace is left to the
-// caller: it opens /dev/net/tun, sends DeviceRequest with TUNSETIFF, sets
-// addresses and routes, and hands the descriptor to Serve, which sets the
-// header size and the offloads (TUNSETVNETHDRSZ, TUNSETOFFLOAD: Linux 2.6.33;
-// neither needs privilege over the descriptor's namespace).
+// The device, its addresses and the files of the container are package
+// config's; making it inside the namespace is left to the caller, who hands
+// the prepared descriptor to Serve.
 //
-// The host's loopback cannot be reached unless Config.HostLoopback maps it to
+// The host's loopback cannot be reached unless config.Config.HostLoopback maps it to
 // the gateway's address. Where the kernel refuses an offload, packets cross
 // one by one and slower; where it refuses ping sockets, echo requests stay
 // unanswered; where the host has no IPv6, connections are reset.

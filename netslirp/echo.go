@@ -10,6 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
+
+	"containers/rl/netslirp/config"
 )
 
 const (
@@ -143,5 +145,5 @@ func (e *echoes) answer(request, message []byte) {
 		m := header.ICMPv6(packet[header.IPv6MinimumSize:])
 		m.SetChecksum(header.ICMPv6Checksum(header.ICMPv6ChecksumParams{Header: m, Src: address16(dst), Dst: address16(src)}))
 	}
-	_, _ = e.server.link.file.Write(append(make([]byte, headerSize), packet...))
+	_, _ = e.server.link.file.Write(append(make([]byte, config.HeaderSize), packet...))
 }

@@ -12,6 +12,8 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"containers/rl/netslirp/config"
 )
 
 const (
@@ -49,7 +51,7 @@ func newLink(tun int, mtu int) (*link, error) {
 
 // read waits for a packet and leaves it in view, whose size is largestPacket.
 func (l *link) read(view []byte) (n int, err error) {
-	var head [headerSize]byte
+	var head [config.HeaderSize]byte
 	vectors := [2]unix.Iovec{vector(head[:]), vector(view)}
 	var errno syscall.Errno
 	err = l.conn.Read(func(fd uintptr) bool {
@@ -69,7 +71,7 @@ func (l *link) read(view []byte) (n int, err error) {
 	if errno != 0 {
 		return 0, errno
 	}
-	return max(n-headerSize, 0), nil
+	return max(n-config.HeaderSize, 0), nil
 }
 
 func vector(b []byte) unix.Iovec {
@@ -124,7 +126,7 @@ func (l *link) WritePackets(list stack.PacketBufferList) (int, tcpip.Error) {
 }
 
 func (l *link) write(pkt *stack.PacketBuffer) tcpip.Error {
-	var head [headerSize]byte
+	var head [config.HeaderSize]byte
 	encodeHeader(head[:], pkt)
 	pieces := pkt.AsSlices()
 	var array [8]unix.Iovec

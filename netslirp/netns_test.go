@@ -15,6 +15,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"containers/rl/netslirp/config"
 )
 
 // The tests run this binary again in a network namespace of its own, where it
@@ -41,7 +43,7 @@ func TestMain(m *testing.M) {
 }
 
 func playRole(role string) error {
-	var cfg Config
+	var cfg config.Network
 	if err := json.Unmarshal([]byte(os.Getenv(configVariable)), &cfg); err != nil {
 		return err
 	}
@@ -53,14 +55,14 @@ func playRole(role string) error {
 
 // makeDevice does what the script of a container does, and sends the
 // descriptor through the socket at descriptor 3.
-func makeDevice(cfg *Config) error {
+func makeDevice(cfg *config.Network) error {
 	tun, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return fmt.Errorf("opening /dev/net/tun: %w", err)
 	}
-	req := DeviceRequest()
+	req := config.DeviceRequest()
 	if err := request(tun, unix.TUNSETIFF, req[:]); err != nil {
-		return fmt.Errorf("making %s: %w", DeviceName, err)
+		return fmt.Errorf("making %s: %w", config.DeviceName, err)
 	}
 	if err := configure(cfg); err != nil {
 		return err
@@ -79,7 +81,7 @@ func request(fd int, number uint, b []byte) error {
 	return nil
 }
 
-func configure(cfg *Config) error {
+func configure(cfg *config.Network) error {
 	sock, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -89,17 +91,17 @@ func configure(cfg *Config) error {
 	inet := func(a [4]byte) []byte {
 		return append(order.AppendUint16(nil, unix.AF_INET), 0, 0, a[0], a[1], a[2], a[3])
 	}
-	mask := [4]byte(net.CIDRMask(cfg.Address4.Bits(), 32))
+	mask := [4]byte(net.CIDRMask(cfg.Bits4, 32))
 	for _, step := range []struct {
 		number uint
 		device string
 		value  []byte
 	}{
 		{unix.SIOCSIFFLAGS, "lo", order.AppendUint16(nil, unix.IFF_UP)},
-		{unix.SIOCSIFADDR, DeviceName, inet(cfg.Address4.Addr().As4())},
-		{unix.SIOCSIFNETMASK, DeviceName, inet(mask)},
-		{unix.SIOCSIFMTU, DeviceName, order.AppendUint32(nil, uint32(cfg.MTU))},
-		{unix.SIOCSIFFLAGS, DeviceName, order.AppendUint16(nil, unix.IFF_UP)},
+		{unix.SIOCSIFADDR, config.DeviceName, inet(cfg.Address4)},
+		{unix.SIOCSIFNETMASK, config.DeviceName, inet(mask)},
+		{unix.SIOCSIFMTU, config.DeviceName, order.AppendUint32(nil, uint32(cfg.MTU))},
+		{unix.SIOCSIFFLAGS, config.DeviceName, order.AppendUint16(nil, unix.IFF_UP)},
 	} {
 		var req [40]byte
 		copy(req[:], step.device)
@@ -110,7 +112,7 @@ func configure(cfg *Config) error {
 	}
 	route := make([]byte, 120)
 	copy(route[8:], inet([4]byte{}))
-	copy(route[24:], inet(cfg.Gateway4.As4()))
+	copy(route[24:], inet(cfg.Gateway4))
 	copy(route[40:], inet([4]byte{}))
 	order.PutUint16(route[56:], unix.RTF_UP|unix.RTF_GATEWAY)
 	if err := request(sock, unix.SIOCADDRT, route); err != nil {
@@ -119,23 +121,23 @@ func configure(cfg *Config) error {
 	return configure6(cfg)
 }
 
-func configure6(cfg *Config) error {
+func configure6(cfg *config.Network) error {
 	sock, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil || !cfg.Address6.IsValid() {
+	if err != nil || !cfg.IPv6 {
 		return nil
 	}
 	defer unix.Close(sock)
-	device, err := net.InterfaceByName(DeviceName)
+	device, err := net.InterfaceByName(config.DeviceName)
 	if err != nil {
 		return err
 	}
 	order := binary.NativeEndian
-	address := cfg.Address6.Addr().As16()
-	req := order.AppendUint32(address[:], uint32(cfg.Address6.Bits()))
+	address := config.Address6
+	req := order.AppendUint32(address[:], uint32(config.Bits6))
 	if err := request(sock, unix.SIOCSIFADDR, order.AppendUint32(req, uint32(device.Index))); err != nil {
 		return fmt.Errorf("setting the IPv6 address: %w", err)
 	}
-	route, gateway := make([]byte, 80), cfg.Gateway6.As16()
+	route, gateway := make([]byte, 80), config.Gateway6
 	copy(route[32:], gateway[:])
 	order.PutUint32(route[56:], 1)
 	order.PutUint32(route[72:], unix.RTF_UP|unix.RTF_GATEWAY)
@@ -153,7 +155,26 @@ type container struct {
 	output  strings.Builder
 }
 
-func start(t testing.TB, cfg Config, role string, args ...string) *container {
+// start serves the device from the first packet on.
+func start(t testing.TB, cfg config.Network, role string, args ...string) *container {
+	t.Helper()
+	c, tun := enter(t, cfg, role, args...)
+	c.serve(t, tun, cfg, nil)
+	return c
+}
+
+// serve serves a prepared device.
+func (c *container) serve(t testing.TB, tun int, cfg config.Network, first []byte) {
+	t.Helper()
+	var err error
+	if c.Server, err = Serve(tun, cfg, first); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+}
+
+// enter starts a role in a namespace of its own and gives its device.
+func enter(t testing.TB, cfg config.Network, role string, args ...string) (*container, int) {
 	t.Helper()
 	if _, err := os.Stat("/dev/net/tun"); err != nil {
 		t.Skip("needs /dev/net/tun")
@@ -189,11 +210,10 @@ func start(t testing.TB, cfg Config, role string, args ...string) *container {
 		_ = c.command.Wait()
 		t.Fatalf("%v: %s", err, c.output.String())
 	}
-	if c.Server, err = Serve(tun, cfg); err != nil {
+	if err := config.Prepare(tun); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close() })
-	return c
+	return c, tun
 }
 
 func receiveDescriptor(sock int) (int, error) {
@@ -225,14 +245,14 @@ func (c *container) wait(t testing.TB) string {
 }
 
 // play is start and wait.
-func play(t testing.TB, cfg Config, role string, args ...string) string {
+func play(t testing.TB, cfg config.Network, role string, args ...string) string {
 	t.Helper()
 	return start(t, cfg, role, args...).wait(t)
 }
 
 // toHost lets the container reach the test's servers.
-func toHost() Config {
-	cfg := Default()
+func toHost() config.Network {
+	cfg := config.Default()
 	cfg.HostLoopback = true
 	return cfg
 }

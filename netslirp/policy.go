@@ -1,11 +1,33 @@
 package netslirp
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"containers/rl/netslirp/config"
+)
+
+// network is a config.Network in the types of this package.
+type network struct {
+	Address4, Address6 netip.Prefix // Address6 is invalid without IPv6
+	Gateway4, Gateway6 netip.Addr
+	DNS4, DNS6         netip.Addr
+	HostLoopback       bool
+}
+
+func newNetwork(n config.Network) network {
+	a := network{HostLoopback: n.HostLoopback, Gateway4: netip.AddrFrom4(n.Gateway4), DNS4: netip.AddrFrom4(n.DNS4)}
+	a.Address4 = netip.PrefixFrom(netip.AddrFrom4(n.Address4), n.Bits4)
+	if n.IPv6 {
+		a.Address6 = netip.PrefixFrom(netip.AddrFrom16(config.Address6), config.Bits6)
+		a.Gateway6, a.DNS6 = netip.AddrFrom16(config.Gateway6), netip.AddrFrom16(config.DNS6)
+	}
+	return a
+}
 
 // target says where on the host a flow to dst goes, or that it may not. The
 // container must not meet what listens on the host's loopback in the belief
 // that only the host's own users reach it.
-func (c *Config) target(dst netip.AddrPort) (netip.AddrPort, bool) {
+func (c *network) target(dst netip.AddrPort) (netip.AddrPort, bool) {
 	addr := dst.Addr().Unmap().WithZone("")
 	switch {
 	case addr == c.Gateway4 && c.HostLoopback:
@@ -28,4 +50,16 @@ func unspecified4(a netip.Addr) bool { return a.Is4() && a.As4()[0] == 0 }
 // where a host still has such tunnels.
 func hidesIPv4(a netip.Addr) bool {
 	return a.Is6() && netip.PrefixFrom(netip.IPv6Unspecified(), 96).Contains(a)
+}
+
+// destination is Target for an address.
+func (c *network) destination(addr netip.Addr) (netip.Addr, bool) {
+	to, ok := c.target(netip.AddrPortFrom(addr, 1))
+	return to.Addr(), ok
+}
+
+// isDNS says whether an address is the forwarder's.
+func (c *network) isDNS(addr netip.AddrPort) bool {
+	plain := addr.Addr().Unmap()
+	return addr.Port() == dnsPort && (plain == c.DNS4 || plain == c.DNS6)
 }

@@ -1,6 +1,7 @@
 package netslirp
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +11,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"containers/rl/netslirp/config"
 )
 
 // listen serves every connection on a loopback address of the host and gives
@@ -137,7 +142,7 @@ func TestLoopbackUnreachable(t *testing.T) {
 	met := make(chan string, 8)
 	address := listen(t, "127.0.0.1", "10.0.2.2", func(c *net.TCPConn) { met <- c.RemoteAddr().String() })
 	_, port, _ := net.SplitHostPort(address)
-	play(t, Default(), "refused", "10.0.2.2:"+port, "10.0.2.3:"+port, "10.0.2.77:"+port, "[fd00::2]:"+port, "[fd00::3]:"+port, "[64:ff9b::7f00:1]:"+port)
+	play(t, config.Default(), "refused", "10.0.2.2:"+port, "10.0.2.3:"+port, "10.0.2.77:"+port, "[fd00::2]:"+port, "[fd00::3]:"+port, "[64:ff9b::7f00:1]:"+port)
 	if len(met) > 0 {
 		t.Errorf("met by %s", <-met)
 	}
@@ -189,9 +194,9 @@ func TestDNS(t *testing.T) {
 			c.Close()
 		}
 	}()
-	cfg := Default() // the name server is on the loopback, which stays shut
+	cfg := config.Default() // the name server is on the loopback, which stays shut
 	dead := netip.MustParseAddrPort("127.0.0.1:1")
-	cfg.Nameservers = []netip.AddrPort{dead, server}
+	cfg.Nameservers = []string{dead.String(), server.String()}
 	for _, f := range families {
 		if got := play(t, cfg, "dns", net.JoinHostPort(f.dns, "53")); got != "idquestion answered" {
 			t.Errorf("%s: got %q", f.name, got)
@@ -225,14 +230,14 @@ func TestNameserversFollow(t *testing.T) {
 
 func TestPing(t *testing.T) {
 	for _, to := range []string{"10.0.2.2", "10.0.2.3", "fd00::2"} {
-		play(t, Default(), "ping", to)
+		play(t, config.Default(), "ping", to)
 	}
 	t.Run("through the host", func(t *testing.T) {
 		if ping(netip.MustParseAddr("127.0.0.1"), append([]byte{8, 0, 0, 0, 0, 0, 0, 1}, "x"...)) == nil {
 			t.Skip("needs ping sockets (net.ipv4.ping_group_range)")
 		}
 		own := hostAddress(t)
-		play(t, Default(), "ping", own)
+		play(t, config.Default(), "ping", own)
 	})
 }
 
@@ -252,11 +257,49 @@ func hostAddress(t *testing.T) string {
 
 // TestIdle: neighbour and router discovery of a quiet container build no stack.
 func TestIdle(t *testing.T) {
-	c := start(t, Default(), "quiet")
+	c := start(t, config.Default(), "quiet")
 	c.wait(t)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.stack != nil {
 		t.Error("a quiet container has a stack")
 	}
+}
+
+// TestFirstPacket: a packet that was read before Serve is answered by it. The
+// role is a refused connection, whose one packet would be sent again only
+// after a second, longer than the role waits for it.
+func TestFirstPacket(t *testing.T) {
+	cfg := toHost()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	l.Close()
+	c, tun := enter(t, cfg, "refused", "10.0.2.2:"+port)
+	first := firstWanted(t, tun)
+	begun := time.Now()
+	c.serve(t, tun, cfg, first)
+	c.wait(t)
+	if took := time.Since(begun); took > 900*time.Millisecond {
+		t.Errorf("answered after %v: it was the second packet that was", took)
+	}
+}
+
+func firstWanted(t *testing.T, tun int) []byte {
+	t.Helper()
+	buf := make([]byte, config.HeaderSize+largestPacket)
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+		poll := []unix.PollFd{{Fd: int32(tun), Events: unix.POLLIN}}
+		if _, err := unix.Poll(poll, 1000); err != nil && !errors.Is(err, unix.EINTR) {
+			t.Fatal(err)
+		}
+		n, err := unix.Read(tun, buf)
+		if err == nil && n > config.HeaderSize && config.Wanted(buf[config.HeaderSize:n]) {
+			return buf[config.HeaderSize:n]
+		}
+	}
+	t.Fatal("the container sent nothing")
+	return nil
 }

@@ -1,10 +1,8 @@
 package netslirp
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"sync"
 
 	"gvisor.dev/gvisor/pkg/buffer"
@@ -15,11 +13,13 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
+
+	"containers/rl/netslirp/config"
 )
 
 // Server is the network of one container.
 type Server struct {
-	cfg     Config
+	cfg     network
 	link    *link
 	dns     resolver
 	ended   chan struct{}
@@ -39,20 +39,21 @@ const (
 	inFlight = 2048
 )
 
-// Serve takes over the descriptor of a TUN device that DeviceRequest made, and
-// serves it until Close.
-func Serve(tun int, cfg Config) (*Server, error) {
-	if err := prepare(tun); err != nil {
+// Serve takes over the descriptor of a TUN device that config.Prepare has
+// prepared, and serves it until Close. first is a packet that was read from it
+// before, or nil.
+func Serve(tun int, n config.Network, first []byte) (*Server, error) {
+	l, err := newLink(tun, n.MTU)
+	if err != nil {
+		return nil, fmt.Errorf("serving %s: %w", config.DeviceName, err)
+	}
+	s := &Server{cfg: newNetwork(n), link: l, ended: make(chan struct{})}
+	if s.dns.fixed, err = nameservers(n.Nameservers); err != nil {
+		l.file.Close()
 		return nil, err
 	}
-	l, err := newLink(tun, cfg.MTU)
-	if err != nil {
-		return nil, fmt.Errorf("serving %s: %w", DeviceName, err)
-	}
-	s := &Server{cfg: cfg, link: l, ended: make(chan struct{})}
-	s.dns.fixed = cfg.Nameservers
 	s.echoes.server = s
-	go s.receive()
+	go s.receive(first)
 	return s, nil
 }
 
@@ -72,34 +73,24 @@ func (s *Server) Close() error {
 }
 
 // receive reads the device until it is closed.
-func (s *Server) receive() {
+func (s *Server) receive(first []byte) {
 	defer close(s.ended)
 	view := buffer.NewViewSize(largestPacket)
-	for {
-		n, err := s.link.read(view.AsSlice())
-		switch {
-		case errors.Is(err, os.ErrClosed):
-			return
-		case err != nil:
-			return // the namespace and its device are gone
-		case n == 0 || !s.wanted(view.AsSlice()[:n]):
-			continue
-		}
-		if s.link.deliver(view, n) {
+	n, err := copy(view.AsSlice(), first), error(nil)
+	for ; err == nil; n, err = s.link.read(view.AsSlice()) {
+		if n > 0 && s.wanted(view.AsSlice()[:n]) && s.link.deliver(view, n) {
 			view = buffer.NewViewSize(largestPacket)
 		}
 	}
+	// Closed, or the namespace and its device are gone.
 }
 
-// wanted builds the stack for the first packet that asks something of it. What
-// the kernel sends by itself (multicast listener reports, router
-// solicitations, duplicate address detection) goes to multicast addresses.
+// wanted builds the stack for the first packet that asks something of it.
 func (s *Server) wanted(data []byte) bool {
-	_, dst, protocol, ok := addresses(data)
-	if !ok || dst.IsMulticast() {
+	if !config.Wanted(data) {
 		return false
 	}
-	if isEcho(data, protocol) {
+	if _, _, protocol, ok := addresses(data); ok && isEcho(data, protocol) {
 		s.echoes.request(data)
 		return false
 	}

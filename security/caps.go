@@ -2,9 +2,9 @@ package security
 
 import (
 	"fmt"
-	"os"
-	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // capabilityNames in the order of linux/capability.h.
@@ -27,17 +27,21 @@ func DefaultCapabilities() []string {
 
 // AllCapabilities are those of the running kernel.
 func AllCapabilities() []string {
-	last := len(capabilityNames) - 1
-	if text, err := os.ReadFile("/proc/sys/kernel/cap_last_cap"); err == nil {
-		if n, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil {
-			last = min(last, n)
-		}
+	last := 0
+	for last+1 < len(capabilityNames) && known(last+1) {
+		last++
 	}
 	all := make([]string, 0, last+1)
 	for _, name := range capabilityNames[:last+1] {
 		all = append(all, "CAP_"+name)
 	}
 	return all
+}
+
+// known: the kernel has all capabilities up to its last (capabilities(7)).
+func known(capability int) bool {
+	_, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(capability), 0, 0, 0)
+	return err == nil
 }
 
 // AdjustCapabilities adds and drops as docker does: names in any case with or

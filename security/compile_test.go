@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"containers/rl/security/profile"
 )
 
 func compile(t testing.TB, p *specs.LinuxSeccomp) []byte {
@@ -25,7 +27,7 @@ func compile(t testing.TB, p *specs.LinuxSeccomp) []byte {
 
 func defaultProfile(t testing.TB) *specs.LinuxSeccomp {
 	t.Helper()
-	p, err := DefaultProfile(DefaultCapabilities())
+	p, err := profile.Default(DefaultCapabilities())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -300,7 +302,7 @@ func TestCompileRefuses(t *testing.T) {
 func FuzzCompile(f *testing.F) {
 	f.Add([]byte(`{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{"names":["clone"],"action":"SCMP_ACT_ALLOW","args":[{"index":0,"value":1,"op":"SCMP_CMP_MASKED_EQ"}]}]}`), uint32(56), uint64(1))
 	f.Fuzz(func(t *testing.T, text []byte, nr uint32, arg uint64) {
-		p, err := ParseProfile(text, DefaultCapabilities())
+		p, err := profile.Parse(text, DefaultCapabilities())
 		if err != nil {
 			return
 		}

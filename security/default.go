@@ -4,17 +4,14 @@ import "slices"
 
 //go:generate env RL_GENERATE=1 go test -run TestEmbeddedDefault .
 
-// CompiledDefault is Compile of DefaultProfile. For docker's own set of
-// capabilities it was done beforehand where the architecture has a file.
-func CompiledDefault(caps []string) ([]byte, uint, error) {
-	if len(embeddedDefault) > 0 && slices.Equal(caps, DefaultCapabilities()) {
-		return embeddedDefault, embeddedFlags, nil
+// CompiledDefault is Compile of docker's default profile, done beforehand. It
+// is false for other capabilities than docker's default ones, and where the
+// architecture has no file: then package profile has to resolve it.
+func CompiledDefault(caps []string) (program []byte, flags uint, ok bool) {
+	if len(embeddedDefault) == 0 || !slices.Equal(caps, DefaultCapabilities()) {
+		return nil, 0, false
 	}
-	profile, err := DefaultProfile(caps)
-	if err != nil {
-		return nil, 0, err
-	}
-	return Compile(profile)
+	return embeddedDefault, embeddedFlags, true
 }
 
 const embeddedFlags = 4

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
+	"path"
 	"strings"
 	"time"
 
@@ -37,7 +37,7 @@ const attempts = 100
 // CreateContainer makes the directory of a container. A transient one is
 // removed by the next command if we are killed.
 func (d Dirs) CreateContainer(id, name string, img *Image, transient bool) (*Container, error) {
-	c := &Container{ID: id, Name: name, dirs: d, image: img, Dir: filepath.Join(d.containers(), id)}
+	c := &Container{ID: id, Name: name, dirs: d, image: img, Dir: path.Join(d.containers(), id)}
 	if transient {
 		c.Dir += transientSuffix
 	}
@@ -105,7 +105,7 @@ func (c *Container) claim() error {
 // lockDirectory locks a container's directory. Whoever removes one holds the
 // lock meanwhile, so a lock file without a name is that of a removed directory.
 func lockDirectory(dir string, how int) (*os.File, error) {
-	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	file, err := os.OpenFile(path.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ func (c *Container) fill() error {
 		path *string
 		name string
 	}{{&c.Upper, "upper"}, {&c.Work, "work"}, {&c.Merged, "merged"}} {
-		*part.path = filepath.Join(c.Dir, part.name)
+		*part.path = path.Join(c.Dir, part.name)
 		if err := os.Mkdir(*part.path, 0o700); err != nil {
 			return err
 		}
@@ -144,12 +144,12 @@ func (c *Container) takeName() error {
 	}
 	name := c.Name
 	c.Name = "" // not ours to give back until it is taken
-	path := filepath.Join(c.dirs.taken(), name)
-	target := filepath.Join("../containers", filepath.Base(c.Dir))
-	err := os.Symlink(target, path)
+	file := path.Join(c.dirs.taken(), name)
+	target := path.Join("../containers", path.Base(c.Dir))
+	err := os.Symlink(target, file)
 	if errors.Is(err, os.ErrNotExist) {
 		if err = os.MkdirAll(c.dirs.taken(), 0o700); err == nil {
-			err = os.Symlink(target, path)
+			err = os.Symlink(target, file)
 		}
 	}
 	if errors.Is(err, os.ErrExist) {
@@ -172,18 +172,18 @@ func (d Dirs) takeOver(name, target string) error {
 	if err := lock(dir, unix.LOCK_EX); err != nil {
 		return err
 	}
-	path := filepath.Join(d.taken(), name)
+	file := path.Join(d.taken(), name)
 	for range attempts {
-		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
 			break
 		}
-		_ = os.Remove(path)
-		if err := os.Symlink(target, path); !errors.Is(err, os.ErrExist) {
+		_ = os.Remove(file)
+		if err := os.Symlink(target, file); !errors.Is(err, os.ErrExist) {
 			return err
 		}
 	}
-	holder, _ := os.Readlink(path)
-	return fmt.Errorf("the container name %q is already in use by %s", name, strings.TrimSuffix(filepath.Base(holder), transientSuffix))
+	holder, _ := os.Readlink(file)
+	return fmt.Errorf("the container name %q is already in use by %s", name, strings.TrimSuffix(path.Base(holder), transientSuffix))
 }
 
 // Remove removes the directory, then gives back the name and the lock. Files
@@ -195,7 +195,7 @@ func (c *Container) Remove() error {
 		return err
 	}
 	if c.Name != "" {
-		_ = os.Remove(filepath.Join(c.dirs.taken(), c.Name))
+		_ = os.Remove(path.Join(c.dirs.taken(), c.Name))
 		c.Name = ""
 	}
 	if c.lock != nil {
@@ -216,8 +216,8 @@ func (d Dirs) Heal() (mapped []string, err error) {
 		return nil, fmt.Errorf("looking for dead containers: %w", err)
 	}
 	for _, e := range entries {
-		dir := filepath.Join(d.containers(), e.Name())
-		switch filepath.Ext(e.Name()) {
+		dir := path.Join(d.containers(), e.Name())
+		switch path.Ext(e.Name()) {
 		case transientSuffix:
 			dir, err = bury(dir)
 		case deadSuffix:

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
+	"path"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -28,14 +28,14 @@ func Locate(getenv func(string) string, uid int) (Dirs, error) {
 
 func locate(getenv func(string) string, uid int, public []string) (Dirs, error) {
 	data := getenv("XDG_DATA_HOME")
-	if !filepath.IsAbs(data) {
+	if !path.IsAbs(data) {
 		home := getenv("HOME")
-		if !filepath.IsAbs(home) {
+		if !path.IsAbs(home) {
 			return Dirs{}, errors.New("finding the data directory: neither HOME nor XDG_DATA_HOME is an absolute path: export HOME=/home/you")
 		}
-		data = filepath.Join(home, ".local/share")
+		data = path.Join(home, ".local/share")
 	}
-	d := Dirs{Data: filepath.Join(data, "rl")}
+	d := Dirs{Data: path.Join(data, "rl")}
 	if err := os.MkdirAll(d.Data, 0o700); err != nil {
 		return Dirs{}, fmt.Errorf("making the data directory: %w: set XDG_DATA_HOME to a directory that you may write", err)
 	}
@@ -44,10 +44,10 @@ func locate(getenv func(string) string, uid int, public []string) (Dirs, error) 
 	}
 	var places []string
 	for _, dir := range public {
-		places = append(places, filepath.Join(dir, "rl-"+strconv.Itoa(uid)))
+		places = append(places, path.Join(dir, "rl-"+strconv.Itoa(uid)))
 	}
-	if dir := getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
-		places = append([]string{filepath.Join(dir, "rl")}, places...)
+	if dir := getenv("XDG_RUNTIME_DIR"); path.IsAbs(dir) {
+		places = append([]string{path.Join(dir, "rl")}, places...)
 	}
 	var refused []error
 	for _, place := range places {
@@ -88,10 +88,10 @@ func ours(dir string, uid int, stat func(string, *unix.Stat_t) error) error {
 }
 
 // Graph is the root directory of containers/storage.
-func (d Dirs) Graph() string { return filepath.Join(d.Data, "storage") }
+func (d Dirs) Graph() string { return path.Join(d.Data, "storage") }
 
-func (d Dirs) images() string     { return filepath.Join(d.Data, "index", "images") }
-func (d Dirs) names() string      { return filepath.Join(d.Data, "index", "names") }
-func (d Dirs) aliases() string    { return filepath.Join(d.Data, "index", "aliases") }
-func (d Dirs) containers() string { return filepath.Join(d.Data, "containers") }
-func (d Dirs) taken() string      { return filepath.Join(d.Data, "container-names") }
+func (d Dirs) images() string     { return path.Join(d.Data, "index", "images") }
+func (d Dirs) names() string      { return path.Join(d.Data, "index", "names") }
+func (d Dirs) aliases() string    { return path.Join(d.Data, "index", "aliases") }
+func (d Dirs) containers() string { return path.Join(d.Data, "containers") }
+func (d Dirs) taken() string      { return path.Join(d.Data, "container-names") }

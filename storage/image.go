@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"encoding/json"
 	"errors"
 	"os"
 	"time"
@@ -12,15 +11,25 @@ var ErrNoImage = errors.New("no such image")
 
 // Image is an image ready to run.
 type Image struct {
-	ID      string          `json:"id"`     // hex digest of the config
-	Digest  string          `json:"digest"` // of the manifest, with its algorithm
-	Names   []string        `json:"-"`      // full names; from Lookup only those asked for
-	Layers  []string        `json:"layers"` // absolute directories, topmost first
-	Config  json.RawMessage `json:"config"` // OCI image configuration
-	Size    int64           `json:"size"`   // of the unpacked layers
-	Created time.Time       `json:"created"`
+	ID       string    // hex digest of the config
+	Digest   string    // of the manifest, with its algorithm
+	Names    []string  // full names; from Lookup only those asked for
+	Layers   []string  // absolute directories, topmost first
+	Size     int64     // of the unpacked layers
+	Created  time.Time // zero when the image does not say
+	Settings Settings
+	Config   []byte // OCI image configuration, of which Settings are a part
 
 	entry *os.File // holds LOCK_SH, so that the image is not removed
+}
+
+// Settings are what a start needs of an OCI image configuration (image-spec,
+// config.md).
+type Settings struct {
+	User                 string
+	Env, Entrypoint, Cmd []string
+	WorkingDir           string
+	Labels               []string // NAME=VALUE
 }
 
 // Close lets go of the image. Later calls do nothing.

@@ -1,12 +1,11 @@
 package storage
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
+	"path"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -14,13 +13,13 @@ import (
 
 // The index is made of small files, so that a lookup is one open and a read:
 //
-//	index/images/ID.json      an image; its lock says that someone uses it
-//	index/names/FULL-NAME     link to ../images/ID.json
+//	index/images/ID.image      an image; its lock says that someone uses it
+//	index/names/FULL-NAME     link to ../images/ID.image
 //	index/aliases/AS-TYPED    link to ../names/FULL-NAME
 //
 // Every change is one rename or one unlink.
 
-const suffix = ".json"
+const suffix = ".image"
 
 // maxEntry bounds what is read of an entry: the config of an image is at most
 // as large as a manifest may be.
@@ -42,8 +41,8 @@ func (d Dirs) Lookup(ref string) (*Image, error) {
 	if ref == "" || ref[0] == '.' || ref[0] == '/' || strings.ContainsRune(ref, 0) {
 		return nil, fmt.Errorf("%q: %w", ref, ErrNoImage)
 	}
-	for _, path := range d.candidates(ref) {
-		img, err := open(path)
+	for _, file := range d.candidates(ref) {
+		img, err := open(file)
 		if err == nil {
 			img.Names = []string{ref}
 		}
@@ -59,7 +58,7 @@ func (d Dirs) Lookup(ref string) (*Image, error) {
 
 // candidates are the files that may hold ref, the surest first.
 func (d Dirs) candidates(ref string) []string {
-	list := []string{filepath.Join(d.aliases(), escape(ref))}
+	list := []string{path.Join(d.aliases(), escape(ref))}
 	last := ref[strings.LastIndexByte(ref, '/')+1:]
 	if !strings.ContainsAny(last, ":@") {
 		ref += ":latest"
@@ -71,7 +70,7 @@ func (d Dirs) candidates(ref string) []string {
 		full = append(full, "docker.io/library/"+rest)
 	}
 	for _, name := range full {
-		list = append(list, filepath.Join(d.names(), escape(name)))
+		list = append(list, path.Join(d.names(), escape(name)))
 	}
 	return list
 }
@@ -98,7 +97,7 @@ func (d Dirs) byID(prefix string) (*Image, error) {
 	if found == "" {
 		return nil, fmt.Errorf("%s: %w", prefix, ErrNoImage)
 	}
-	return open(filepath.Join(d.images(), found))
+	return open(path.Join(d.images(), found))
 }
 
 // open reads an entry and holds its shared lock.
@@ -155,7 +154,7 @@ func read(file *os.File) (*Image, error) {
 		return nil, fmt.Errorf("reading %s: %w", file.Name(), err)
 	}
 	img := &Image{entry: file}
-	if err := json.Unmarshal(text, img); err != nil {
+	if err := img.decode(string(text)); err != nil {
 		return nil, fmt.Errorf("reading %s: %w: remove it and pull the image again", file.Name(), err)
 	}
 	return img, nil
@@ -192,7 +191,7 @@ func (d Dirs) Images() ([]*Image, error) {
 		if !strings.HasSuffix(e.Name(), suffix) {
 			continue
 		}
-		img, err := open(filepath.Join(d.images(), e.Name()))
+		img, err := open(path.Join(d.images(), e.Name()))
 		if errors.Is(err, ErrNoImage) {
 			continue
 		}
@@ -214,11 +213,11 @@ func (d Dirs) Names() (map[string][]string, error) {
 	}
 	names := map[string][]string{}
 	for _, e := range entries {
-		target, err := os.Readlink(filepath.Join(d.names(), e.Name()))
+		target, err := os.Readlink(path.Join(d.names(), e.Name()))
 		if err != nil {
 			continue
 		}
-		id := strings.TrimSuffix(filepath.Base(target), suffix)
+		id := strings.TrimSuffix(path.Base(target), suffix)
 		names[id] = append(names[id], unescape(e.Name()))
 	}
 	return names, nil
@@ -227,15 +226,15 @@ func (d Dirs) Names() (map[string][]string, error) {
 // FullName gives the full name that ref stands for; ErrNoImage when it is
 // none, but an id.
 func (d Dirs) FullName(ref string) (string, error) {
-	for _, path := range d.candidates(ref) {
-		target, err := os.Readlink(path)
+	for _, file := range d.candidates(ref) {
+		target, err := os.Readlink(file)
 		if err != nil {
 			continue
 		}
-		if filepath.Dir(path) == d.aliases() {
-			return unescape(filepath.Base(target)), nil
+		if path.Dir(file) == d.aliases() {
+			return unescape(path.Base(target)), nil
 		}
-		return unescape(filepath.Base(path)), nil
+		return unescape(path.Base(file)), nil
 	}
 	return "", fmt.Errorf("%s: %w", ref, ErrNoImage)
 }

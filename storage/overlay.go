@@ -1,7 +1,7 @@
 package storage
 
 import (
-	"path/filepath"
+	"path"
 	"strings"
 )
 
@@ -13,12 +13,12 @@ import (
 func (c *Container) OverlayOptions(volatile bool) (base, options string) {
 	var lower []string
 	if c.image != nil && len(c.image.Layers) > 0 {
-		base = filepath.Dir(c.image.Layers[0])
+		base = path.Dir(c.image.Layers[0])
 		for _, dir := range c.image.Layers {
 			if name, ok := strings.CutPrefix(dir, base+"/"); ok {
 				dir = name
 			}
-			lower = append(lower, escapeLower.Replace(dir))
+			lower = append(lower, escapeLower(dir))
 		}
 	}
 	if base == "" {
@@ -26,9 +26,9 @@ func (c *Container) OverlayOptions(volatile bool) (base, options string) {
 	}
 	// The empty mount point serves an image without layers.
 	if len(lower) == 0 {
-		lower = append(lower, escapeLower.Replace(c.Merged))
+		lower = append(lower, escapeLower(c.Merged))
 	}
-	options = "lowerdir=" + strings.Join(lower, ":") + ",upperdir=" + escapeOption.Replace(c.Upper) + ",workdir=" + escapeOption.Replace(c.Work) + ",userxattr"
+	options = "lowerdir=" + strings.Join(lower, ":") + ",upperdir=" + escapeOption(c.Upper) + ",workdir=" + escapeOption(c.Work) + ",userxattr"
 	if volatile {
 		options += ",volatile"
 	}
@@ -36,7 +36,19 @@ func (c *Container) OverlayOptions(volatile bool) (base, options string) {
 }
 
 // A backslash quotes what separates options, and layers.
-var (
-	escapeOption = strings.NewReplacer(`\`, `\\`, `,`, `\,`)
-	escapeLower  = strings.NewReplacer(`\`, `\\`, `,`, `\,`, `:`, `\:`)
-)
+func escapeOption(path string) string { return quote(path, `\,`) }
+func escapeLower(path string) string  { return quote(path, `\,:`) }
+
+func quote(path, special string) string {
+	if !strings.ContainsAny(path, special) {
+		return path
+	}
+	var b strings.Builder
+	for _, c := range []byte(path) {
+		if strings.IndexByte(special, c) >= 0 {
+			b.WriteByte('\\')
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}

@@ -1,11 +1,10 @@
 package storage
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
+	"path"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,11 +17,7 @@ func (d Dirs) Record(img *Image, names, aliases []string) error {
 			return fmt.Errorf("making the image index: %w", err)
 		}
 	}
-	text, err := json.Marshal(img)
-	if err != nil {
-		return err
-	}
-	if err := d.enter(img.ID, text); err != nil {
+	if err := d.enter(img.ID, img.encode()); err != nil {
 		return fmt.Errorf("recording image %s: %w", img.ID, err)
 	}
 	for _, name := range names {
@@ -42,26 +37,26 @@ func (d Dirs) Record(img *Image, names, aliases []string) error {
 // or its lock would protect it no longer; the layers of an image in use do not
 // move.
 func (d Dirs) enter(id string, text []byte) error {
-	path := filepath.Join(d.images(), id+suffix)
-	old, err := openEntry(path)
+	file := path.Join(d.images(), id+suffix)
+	old, err := openEntry(file)
 	if err == nil {
 		defer old.Close()
 		err = lock(old, unix.LOCK_EX|unix.LOCK_NB)
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil
 		}
-		if same, _ := os.ReadFile(path); err == nil && string(same) == string(text) {
+		if same, _ := os.ReadFile(file); err == nil && string(same) == string(text) {
 			return nil
 		}
 	}
 	if err != nil && !errors.Is(err, ErrNoImage) {
 		return err
 	}
-	return replace(path, func(tmp string) error { return os.WriteFile(tmp, text, 0o600) })
+	return replace(file, func(tmp string) error { return os.WriteFile(tmp, text, 0o600) })
 }
 
 func (d Dirs) link(dir, name, target string) error {
-	err := replace(filepath.Join(dir, escape(name)), func(tmp string) error { return os.Symlink(target, tmp) })
+	err := replace(path.Join(dir, escape(name)), func(tmp string) error { return os.Symlink(target, tmp) })
 	if err != nil {
 		return fmt.Errorf("recording the name %s: %w", name, err)
 	}
@@ -70,12 +65,12 @@ func (d Dirs) link(dir, name, target string) error {
 
 // replace makes a file under another name and renames it. What a killed
 // process leaves has no suffix of ours and is overwritten by the next.
-func replace(path string, create func(tmp string) error) error {
-	tmp := fmt.Sprintf("%s/.%d", filepath.Dir(path), os.Getpid())
+func replace(file string, create func(tmp string) error) error {
+	tmp := fmt.Sprintf("%s/.%d", path.Dir(file), os.Getpid())
 	_ = os.Remove(tmp)
 	err := create(tmp)
 	if err == nil {
-		err = os.Rename(tmp, path)
+		err = os.Rename(tmp, file)
 	}
 	if err != nil {
 		_ = os.Remove(tmp)
@@ -85,7 +80,7 @@ func replace(path string, create func(tmp string) error) error {
 
 // Untag removes a full name. That it is not there is no error.
 func (d Dirs) Untag(name string) error {
-	err := os.Remove(filepath.Join(d.names(), escape(name)))
+	err := os.Remove(path.Join(d.names(), escape(name)))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -97,8 +92,8 @@ var ErrInUse = errors.New("image is in use by a container")
 
 // Forget removes an image's entry when no one holds it.
 func (d Dirs) Forget(id string) error {
-	path := filepath.Join(d.images(), id+suffix)
-	file, err := os.Open(path)
+	name := path.Join(d.images(), id+suffix)
+	file, err := os.Open(name)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -110,7 +105,7 @@ func (d Dirs) Forget(id string) error {
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return ErrInUse
 		}
-		return fmt.Errorf("locking %s: %w", path, err)
+		return fmt.Errorf("locking %s: %w", name, err)
 	}
-	return os.Remove(path)
+	return os.Remove(name)
 }

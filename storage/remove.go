@@ -144,7 +144,7 @@ func list(fd int) ([]string, error) {
 	if _, err := unix.Seek(fd, 0, 0); err != nil {
 		return nil, err
 	}
-	buffer := make([]byte, 32<<10)
+	buffer := make([]byte, 4<<10)
 	var names []string
 	for len(names) == 0 {
 		n, err := unix.ReadDirent(fd, buffer)

@@ -24,7 +24,9 @@ type Child struct {
 	arena  []byte
 	block  *block
 	saved  sigset
-	reset  []int // signals that Go handles
+	reset  []int // signals that Go handles; none when the kernel has reset them
+	first  *Script
+	script *Script // running; what the child reads must stay where it is
 	reaped bool
 	status unix.WaitStatus
 }
@@ -44,13 +46,18 @@ func Clone(c Config) (*Child, error) {
 	}
 	// The block lies at the low end, the stack grows down from the high end.
 	child := &Child{PIDFD: -1, arena: arena, block: (*block)(unsafe.Pointer(&arena[0]))}
-	flags := c.Cloneflags | unix.CLONE_VM | unix.CLONE_CHILD_CLEARTID | uintptr(unix.SIGCHLD)
+	flags := c.Cloneflags | unix.CLONE_VM | unix.CLONE_CHILD_CLEARTID
 	if !c.OwnFiles {
 		flags |= unix.CLONE_FILES
 	}
-	errno := child.clone(flags | unix.CLONE_PIDFD)
+	// clone3(2) with CLONE_CLEAR_SIGHAND needs Linux 5.5, and filters of outer
+	// containers hide it; CLONE_PIDFD needs 5.2.
+	errno := child.clone(flags|unix.CLONE_PIDFD|cloneClearSighand, rawClone3)
+	if errno == unix.ENOSYS || errno == unix.EINVAL || errno == unix.EPERM {
+		errno = child.clone(flags|unix.CLONE_PIDFD, rawClone)
+	}
 	if errno == unix.EINVAL {
-		errno = child.clone(flags) // before Linux 5.2
+		errno = child.clone(flags, rawClone)
 	}
 	if errno != 0 {
 		_ = unix.Munmap(arena)
@@ -59,27 +66,39 @@ func Clone(c Config) (*Child, error) {
 	return child, nil
 }
 
+// cloneClearSighand resets the handlers of the child: sixty system calls less.
+const cloneClearSighand = 1 << 32
+
+// cloneArgs is struct clone_args of clone3(2), CLONE_ARGS_SIZE_VER0.
+type cloneArgs struct {
+	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls uint64
+}
+
 // clone blocks all signals around the call: one that came to the child would
 // run Go's handler on Go's data.
-func (c *Child) clone(flags uintptr) syscall.Errno {
+func (c *Child) clone(flags uintptr, call func(args *cloneArgs, b *block, entry uintptr) uintptr) syscall.Errno {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	c.block.word, c.block.release = 1, 0
-	top := (uintptr(unsafe.Pointer(&c.arena[0])) + stackSize - 128) &^ 15
+	const room = stackSize - 128
 	pidfd := (*int32)(unsafe.Pointer(&c.arena[unsafe.Sizeof(block{})]))
 	*pidfd = -1
+	args := &cloneArgs{flags: uint64(flags), childTID: uint64(uintptr(unsafe.Pointer(&c.block.word))), exitSignal: uint64(unix.SIGCHLD),
+		stack: uint64(uintptr(unsafe.Pointer(&c.arena[0]))), stackSize: room}
+	if flags&unix.CLONE_PIDFD != 0 {
+		args.pidfd = uint64(uintptr(unsafe.Pointer(pidfd)))
+	}
 	all := ^sigset(0)
 	sigprocmask(&all, &c.saved)
-	pid := rawClone(flags, top, pidfd, &c.block.word, c.block, entry())
+	pid := call(args, c.block, entry())
 	sigprocmask(&c.saved, nil)
 	if int(pid) < 0 {
 		return syscall.Errno(-pid)
 	}
-	c.PID, c.PIDFD = int(pid), int(*pidfd)
-	if flags&unix.CLONE_PIDFD == 0 {
-		c.PIDFD = -1
+	c.PID, c.PIDFD, c.reset = int(pid), int(*pidfd), nil
+	if flags&cloneClearSighand == 0 {
+		c.reset = handled()
 	}
-	c.reset = handled()
 	return 0
 }
 
@@ -110,19 +129,29 @@ var handled = sync.OnceValue(func() []int {
 // Run lets the child run the script and returns when it has executed its
 // program, or with the *StepError of the step that failed.
 func (c *Child) Run(s *Script) error {
-	full := c.prologue()
-	shift := len(full.ops)
-	s.link(shift)
-	full.ops, full.names = append(full.ops, s.ops...), append(full.names, s.names...)
-	results := make([]uintptr, s.slots+1)
+	c.Begin(s)
+	return c.Finish()
+}
+
+// Begin lets the child run the script. What the script names must stay as it
+// is until Finish.
+func (c *Child) Begin(s *Script) {
+	c.first, c.script = c.prologue(), s
+	s.link()
+	s.results = make([]uintptr, s.slots+1)
 	b := c.block
-	b.ops, b.count, b.results = &full.ops[0], uintptr(len(full.ops)), &results[0]
+	b.ops, b.count = &c.first.ops[0], uintptr(len(c.first.ops))
+	b.next, b.results = nil, &s.results[0]
+	if len(s.ops) > 0 {
+		b.next, b.nextCount = &s.ops[0], uintptr(len(s.ops))
+	}
 	c.wake()
+}
+
+// Finish waits for what Begin began, as Run does.
+func (c *Child) Finish() error {
 	c.left()
-	runtime.KeepAlive(results)
-	runtime.KeepAlive(s)
-	runtime.KeepAlive(full)
-	return c.outcome(full, shift)
+	return c.outcome()
 }
 
 // prologue: handlers first, then the mask, so that no handler of Go's runs in
@@ -154,11 +183,15 @@ func (c *Child) left() {
 }
 
 // outcome reads the record before the memory is given back.
-func (c *Child) outcome(full *Script, shift int) error {
-	b := *c.block
+func (c *Child) outcome() error {
+	b, part := *c.block, c.script
+	if b.next != nil || len(part.ops) == 0 {
+		part = c.first
+	}
+	c.first, c.script = nil, nil
 	c.forget()
-	step := full.names[min(int(b.at), len(full.names)-1)]
-	e := &StepError{Op: step.op, Object: step.object, Step: int(b.at) - shift, Err: syscall.Errno(b.errno)}
+	step := part.names[min(int(b.at), len(part.names)-1)]
+	e := &StepError{Op: step.op, Object: step.object, Step: int(b.at), Err: syscall.Errno(b.errno)}
 	if b.failed != 0 {
 		_, _ = c.Wait()
 		c.closePIDFD()

@@ -27,6 +27,14 @@ func (e *ExitError) Error() string {
 	return fmt.Sprintf("%s: exit status %d", e.Program, e.Status.ExitStatus())
 }
 
+// begun waits until the program is executed, once.
+func (p *Process) begun() error {
+	if p.child.script == nil {
+		return nil
+	}
+	return p.child.Finish()
+}
+
 // Signal sends a signal; one that has ended is left alone.
 func (p *Process) Signal(s unix.Signal) {
 	if !p.child.reaped {
@@ -36,6 +44,9 @@ func (p *Process) Signal(s unix.Signal) {
 
 // Wait waits for the program's end.
 func (p *Process) Wait() error {
+	if err := p.begun(); err != nil {
+		return err
+	}
 	status, err := p.child.Wait()
 	p.child.closePIDFD()
 	if err != nil {
@@ -51,7 +62,7 @@ func (p *Process) Wait() error {
 // user namespace with the maps. It has our standard streams and environment,
 // and dies with us.
 func Command(m Map, role string, args []string) (*Process, error) {
-	return start("/proc/self/exe", append([]string{role}, args...), os.Environ(), [3]int{0, 1, 2},
+	return launch(NewScript(), "/proc/self/exe", append([]string{role}, args...), os.Environ(), [3]int{0, 1, 2},
 		Config{Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS, OwnFiles: true}, &m)
 }
 
@@ -62,12 +73,20 @@ func CommandIn(usernsFD int, role string, args []string) (*Process, error) {
 	return launch(s, "/proc/self/exe", append([]string{role}, args...), os.Environ(), [3]int{0, 1, 2}, Config{OwnFiles: true}, nil)
 }
 
-func start(path string, argv, env []string, stdio [3]int, c Config, m *Map) (*Process, error) {
-	return launch(NewScript(), path, argv, env, stdio, c, m)
+// launch runs a program after the steps of s, and returns when it is executed.
+func launch(s *Script, path string, argv, env []string, stdio [3]int, c Config, m *Map) (*Process, error) {
+	p, err := begin(s, path, argv, env, stdio, c, m)
+	if err == nil {
+		err = p.begun()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
-// launch runs a program after the steps of s. A descriptor of -1 is left out.
-func launch(s *Script, path string, argv, env []string, stdio [3]int, c Config, m *Map) (*Process, error) {
+// begin is launch without waiting. A descriptor of -1 is left out.
+func begin(s *Script, path string, argv, env []string, stdio [3]int, c Config, m *Map) (*Process, error) {
 	child, err := Clone(c)
 	if err != nil {
 		return nil, err
@@ -89,9 +108,7 @@ func launch(s *Script, path string, argv, env []string, stdio [3]int, c Config, 
 		}
 	}
 	s.ExecAny([]string{path}, argv, env)
-	if err := child.Run(s); err != nil {
-		return nil, err
-	}
+	child.Begin(s)
 	return &Process{argv[0], child}, nil
 }
 

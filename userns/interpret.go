@@ -7,38 +7,41 @@ import (
 
 // Kinds of an operation.
 const (
-	opSyscall uintptr = iota
-	opJump            // to then
-	opCopy            // 4 bytes
-	opTryExec         // a path that may be missing or closed to us
-	opNoExec          // the end of the paths
+	opSyscall uint8 = iota
+	opJump          // to then
+	opCopy          // 4 bytes
+	opTryExec       // a path that may be missing or closed to us
+	opNoExec        // the end of the paths
 )
 
-// operation is one row of the table. All words, so that the child needs no Go
-// type and no write barrier.
+// operation is one row of the table. It holds no Go pointer, so that the child
+// needs no write barrier, and it is small: a start touches every byte of some
+// four hundred of them.
 type operation struct {
-	kind, nr, count uintptr
-	args            [6]uintptr
-	slots           uintptr // bit i: args[i] is the index of a result
-	save            uintptr // 1 + index of the result; 0: not kept
-	then, orElse    uintptr // index to go to on success, on error; 0: none
-	want            uintptr // 1 + the only good result; 0: any
-	ignoreAll       uintptr
-	ignore          [4]uintptr // errnos
-	to, from        *uint32    // of opCopy
+	args         [6]uintptr // of opCopy: to, from
+	nr           uint32
+	want         uint32 // 1 + the only good result; 0: any
+	then, orElse uint32 // 1 + label, after link: index, to go to on success, on error; 0: none
+	save         uint16 // 1 + index of the result; 0: not kept
+	slots        uint8  // bit i: args[i] is the index of a result
+	kind, count  uint8
+	ignoreAll    bool
+	ignore       [4]uint8 // errnos
 }
 
 // block is what parent and child share; it lies outside of Go's heap.
 type block struct {
-	word    uint32     // 1 until the child has left our memory
-	release uint32     // 1 when the child may run
-	ops     *operation // the first of count
-	count   uintptr
-	results *uintptr // the first
-	at      uintptr  // index of the running operation
-	errno   uintptr  // of the operation that failed
-	failed  uintptr
-	telling uintptr // EACCES of an earlier path
+	word      uint32     // 1 until the child has left our memory
+	release   uint32     // 1 when the child may run
+	ops       *operation // the first of count
+	count     uintptr
+	next      *operation // what is run after them; nil when that has begun
+	nextCount uintptr
+	results   *uintptr // the first
+	at        uintptr  // index of the running operation
+	errno     uintptr  // of the operation that failed
+	failed    uintptr
+	telling   uintptr // EACCES of an earlier path
 }
 
 const (
@@ -56,14 +59,20 @@ func interpret(b *block) {
 	for b.release == 0 {
 		syscall.RawSyscall6(syscall.SYS_FUTEX, uintptr(unsafe.Pointer(&b.release)), futexWait, 0, 0, 0, 0)
 	}
-	for at := uintptr(0); at < b.count; {
+	for at := uintptr(0); ; {
+		if at >= b.count && b.next != nil {
+			b.ops, b.count, b.next, at = b.next, b.nextCount, nil, 0
+		}
+		if at >= b.count {
+			break
+		}
 		b.at = at
 		op := (*operation)(unsafe.Add(unsafe.Pointer(b.ops), at*unsafe.Sizeof(operation{})))
 		next := at + 1
 		if op.kind == opSyscall || op.kind == opTryExec {
 			var a [6]uintptr
 			argument(b, op, &a)
-			r, _, e := syscall.RawSyscall6(op.nr, a[0], a[1], a[2], a[3], a[4], a[5])
+			r, _, e := syscall.RawSyscall6(uintptr(op.nr), a[0], a[1], a[2], a[3], a[4], a[5])
 			next = decide(b, op, r, uintptr(e), next)
 		} else {
 			next = pseudo(b, op, next)
@@ -82,7 +91,7 @@ func interpret(b *block) {
 //go:norace
 //go:nocheckptr
 func argument(b *block, op *operation, a *[6]uintptr) {
-	for i := uintptr(0); i < op.count && i < 6; i++ {
+	for i := uint8(0); i < op.count && i < 6; i++ {
 		a[i] = op.args[i]
 		if op.slots&(1<<i) != 0 {
 			a[i] = *result(b, op.args[i])
@@ -105,13 +114,13 @@ func result(b *block, i uintptr) *uintptr {
 func decide(b *block, op *operation, r, errno, next uintptr) uintptr {
 	if errno == 0 {
 		if op.save != 0 {
-			*result(b, op.save-1) = r
+			*result(b, uintptr(op.save)-1) = r
 		}
-		if op.want != 0 && r != op.want-1 {
+		if op.want != 0 && r != uintptr(op.want)-1 {
 			b.failed = 1
 		}
 		if op.then != 0 {
-			return op.then
+			return uintptr(op.then)
 		}
 		return next
 	}
@@ -121,10 +130,10 @@ func decide(b *block, op *operation, r, errno, next uintptr) uintptr {
 	case op.kind == opTryExec && errno == uintptr(syscall.EACCES):
 		b.telling = errno
 		return next
-	case op.ignoreAll != 0 || errno == op.ignore[0] || errno == op.ignore[1] || errno == op.ignore[2] || errno == op.ignore[3]:
+	case op.ignoreAll || errno == uintptr(op.ignore[0]) || errno == uintptr(op.ignore[1]) || errno == uintptr(op.ignore[2]) || errno == uintptr(op.ignore[3]):
 		return next
 	case op.orElse != 0:
-		return op.orElse
+		return uintptr(op.orElse)
 	}
 	b.errno, b.failed = errno, 1
 	return next
@@ -136,9 +145,10 @@ func decide(b *block, op *operation, r, errno, next uintptr) uintptr {
 func pseudo(b *block, op *operation, next uintptr) uintptr {
 	switch op.kind {
 	case opJump:
-		return op.then
+		return uintptr(op.then)
 	case opCopy:
-		*op.to = *op.from
+		to, from := (**uint32)(unsafe.Pointer(&op.args[0])), (**uint32)(unsafe.Pointer(&op.args[1]))
+		**to = **from
 	case opNoExec:
 		b.errno, b.failed = uintptr(syscall.ENOENT), 1
 		if b.telling != 0 {
@@ -148,10 +158,14 @@ func pseudo(b *block, op *operation, next uintptr) uintptr {
 	return next
 }
 
-// rawClone is clone(2); only the parent returns. pid is -errno on failure.
+// rawClone is clone(2) and rawClone3 clone3(2); only the parent returns. pid
+// is -errno on failure.
 //
 //go:noescape
-func rawClone(flags, stack uintptr, pidfd *int32, word *uint32, b *block, entry uintptr) (pid uintptr)
+func rawClone(args *cloneArgs, b *block, entry uintptr) (pid uintptr)
+
+//go:noescape
+func rawClone3(args *cloneArgs, b *block, entry uintptr) (pid uintptr)
 
 // entry is the address of interpret's code: what a func value points to.
 func entry() uintptr {

@@ -2,8 +2,6 @@ package userns
 
 import (
 	"fmt"
-	"os"
-	"os/exec"
 	"strconv"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -84,11 +82,11 @@ func rootMap() (Map, string, error) {
 		path string
 		to   *[]specs.LinuxIDMapping
 	}{{"/proc/self/uid_map", &m.UIDs}, {"/proc/self/gid_map", &m.GIDs}} {
-		text, err := os.ReadFile(f.path)
+		text, err := readBounded(f.path)
 		if err != nil {
 			return m, "", fmt.Errorf("finding the ids of root: %w", err)
 		}
-		if *f.to, err = identity(string(text)); err != nil {
+		if *f.to, err = identity(text); err != nil {
 			return m, "", fmt.Errorf("finding the ids of root: %s: %w", f.path, err)
 		}
 	}
@@ -130,7 +128,7 @@ func canSetIDs() bool {
 // unusable says why a tool cannot write maps: it must be there and be set-uid
 // or hold a file capability.
 func unusable(tool string) string {
-	path, err := exec.LookPath(tool)
+	path, err := lookPath(tool)
 	if err != nil {
 		return tool + " is not installed"
 	}

@@ -17,6 +17,7 @@ type Script struct {
 	arena   []byte
 	vectors [][]uintptr
 	slots   int
+	results []uintptr
 	labels  []int // index of the operation that a label marks
 }
 
@@ -46,7 +47,7 @@ const arenaSize = 8192
 
 // NewScript makes an empty script with room for a common container.
 func NewScript() *Script {
-	return &Script{ops: make([]operation, 0, 320), names: make([]name, 0, 320)}
+	return &Script{ops: make([]operation, 0, 512), names: make([]name, 0, 512)}
 }
 
 // Int is a number.
@@ -90,7 +91,7 @@ func (s *Script) Strings(list []string) Arg {
 
 // Do appends a system call. Without further words any error ends the script.
 func (s *Script) Do(op, object string, nr uintptr, args ...Arg) *Step {
-	o := operation{nr: nr, count: uintptr(len(args))}
+	o := operation{nr: uint32(nr), count: uint8(len(args))}
 	for i, a := range args {
 		o.args[i] = a.value
 		if a.slot {
@@ -112,7 +113,7 @@ func (st *Step) operation() *operation { return &st.s.ops[st.at] }
 func (st *Step) Save() Slot {
 	slot := st.s.slots
 	st.s.slots++
-	st.operation().save = uintptr(slot) + 1
+	st.operation().save = uint16(slot) + 1
 	return Slot(slot)
 }
 
@@ -120,29 +121,29 @@ func (st *Step) Save() Slot {
 func (st *Step) Ignore(errnos ...syscall.Errno) *Step {
 	o := st.operation()
 	if len(errnos) == 0 {
-		o.ignoreAll = 1
+		o.ignoreAll = true
 	}
 	for i, e := range errnos {
-		o.ignore[i] = uintptr(e)
+		o.ignore[i] = uint8(e)
 	}
 	return st
 }
 
 // Want makes any other result a failure.
 func (st *Step) Want(v int) *Step {
-	st.operation().want = uintptr(v) + 1
+	st.operation().want = uint32(v) + 1
 	return st
 }
 
 // OrElse jumps to the label on an error that is not ignored.
 func (st *Step) OrElse(l Label) *Step {
-	st.operation().orElse = uintptr(l) + 1
+	st.operation().orElse = uint32(l) + 1
 	return st
 }
 
 // Then jumps to the label on success.
 func (st *Step) Then(l Label) *Step {
-	st.operation().then = uintptr(l) + 1
+	st.operation().then = uint32(l) + 1
 	return st
 }
 
@@ -157,14 +158,16 @@ func (s *Script) Mark(l Label) { s.labels[l] = len(s.ops) }
 
 // Jump goes to the label.
 func (s *Script) Jump(l Label) {
-	s.add(operation{kind: opJump, then: uintptr(l) + 1}, "jumping", "")
+	s.add(operation{kind: opJump, then: uint32(l) + 1}, "jumping", "")
 }
 
 // Copy32 copies four bytes between buffers: the answer of one ioctl into the
 // request of the next.
 func (s *Script) Copy32(dst []byte, dstOff int, src []byte, srcOff int) {
 	_, _ = dst[dstOff:dstOff+4], src[srcOff:srcOff+4]
-	o := operation{kind: opCopy, to: (*uint32)(unsafe.Pointer(&dst[dstOff])), from: (*uint32)(unsafe.Pointer(&src[srcOff]))}
+	s.keep = append(s.keep, dst, src)
+	o := operation{kind: opCopy}
+	o.args[0], o.args[1] = uintptr(unsafe.Pointer(&dst[dstOff])), uintptr(unsafe.Pointer(&src[srcOff]))
 	s.add(o, "copying", "")
 }
 
@@ -189,11 +192,11 @@ func (s *Script) ExecFD(fd Arg, object string, argv, env []string) {
 }
 
 // link turns labels into indices. Steps only jump forward, so a script ends.
-func (s *Script) link(shift int) {
+func (s *Script) link() {
 	for i := range s.ops {
-		for _, target := range []*uintptr{&s.ops[i].then, &s.ops[i].orElse} {
+		for _, target := range []*uint32{&s.ops[i].then, &s.ops[i].orElse} {
 			if *target != 0 {
-				*target = uintptr(s.labels[*target-1] + shift)
+				*target = uint32(s.labels[*target-1])
 			}
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 
@@ -13,14 +12,18 @@ import (
 )
 
 // WriteMaps writes the id maps of a waiting child.
-func (c *Child) WriteMaps(m Map) error {
+func (c *Child) WriteMaps(m Map) error { return c.BeginMaps(m)() }
+
+// BeginMaps begins to write the id maps of a waiting child; the function it
+// returns waits for the end. newuidmap and newgidmap run side by side, and
+// beside what the caller does meanwhile.
+func (c *Child) BeginMaps(m Map) (wait func() error) {
 	if os.Geteuid() == 0 && canSetIDs() || m.own() {
-		return c.writeDirect(m)
+		err := c.writeDirect(m)
+		return func() error { return err }
 	}
-	gids := make(chan error, 1)
-	go func() { gids <- c.tool("newgidmap", m.GIDs) }()
-	err := c.tool("newuidmap", m.UIDs)
-	return errors.Join(err, <-gids)
+	uids, gids := c.tool("newuidmap", m.UIDs), c.tool("newgidmap", m.GIDs)
+	return func() error { return errors.Join(uids(), gids()) }
 }
 
 // own: a process may map its own ids alone without privilege.
@@ -69,27 +72,46 @@ func (e *MapError) Error() string {
 // Unwrap gives the cause.
 func (e *MapError) Unwrap() error { return e.Err }
 
-// tool runs newuidmap or newgidmap by the same path as a container's start.
-func (c *Child) tool(program string, list []specs.LinuxIDMapping) error {
-	path, err := exec.LookPath(program)
+// tool starts newuidmap or newgidmap by the same path as a container's start.
+func (c *Child) tool(program string, list []specs.LinuxIDMapping) (wait func() error) {
+	failed := func(err error) func() error { return func() error { return err } }
+	path, err := lookPath(program)
 	if err != nil {
-		return &MapError{program, "not found", err}
+		return failed(&MapError{program, "not found", err})
 	}
 	said, err := unix.MemfdCreate("said", unix.MFD_CLOEXEC)
 	if err != nil {
-		return fmt.Errorf("making a memory file: %w", err)
+		return failed(fmt.Errorf("making a memory file: %w", err))
 	}
-	file := os.NewFile(uintptr(said), "said")
-	defer file.Close()
 	argv := append([]string{program, strconv.Itoa(c.PID)}, arguments(list)...)
-	process, err := start(path, argv, os.Environ(), [3]int{-1, said, said}, Config{OwnFiles: true}, nil)
+	process, err := begin(NewScript(), path, argv, os.Environ(), [3]int{-1, said, said}, Config{OwnFiles: true}, nil)
 	if err != nil {
-		return err
+		unix.Close(said)
+		return failed(err)
 	}
-	if err := process.Wait(); err != nil {
-		answer := make([]byte, 4096)
-		n, _ := file.ReadAt(answer, 0)
-		return &MapError{program, strings.TrimSpace(string(answer[:n])), err}
+	return func() error {
+		defer unix.Close(said)
+		if err := process.Wait(); err != nil {
+			answer := make([]byte, 4096)
+			n, _ := unix.Pread(said, answer, 0)
+			return &MapError{program, strings.TrimSpace(string(answer[:max(n, 0)])), err}
+		}
+		return nil
 	}
-	return nil
+}
+
+// lookPath finds a program as execvp(3) does. Package os/exec does that too,
+// and costs every process the initialisation of what it imports.
+func lookPath(program string) (string, error) {
+	for _, dir := range strings.Split(os.Getenv("PATH"), ":") {
+		if !strings.HasPrefix(dir, "/") {
+			continue // a program that we trust is not sought where we happen to be
+		}
+		path := dir + "/" + program
+		var st unix.Stat_t
+		if unix.Stat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG && unix.Access(path, unix.X_OK) == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%s: %w in $PATH", program, unix.ENOENT)
 }

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,6 +58,7 @@ func (s *Store) PutImage(img Image) (*storage.Image, error) {
 	if config.Created != nil {
 		entry.Created = *config.Created
 	}
+	entry.Settings = settings(config.Config)
 	if err := s.chain(entry, img.Layer); err != nil {
 		return nil, err
 	}
@@ -68,6 +71,15 @@ func (s *Store) PutImage(img Image) (*storage.Image, error) {
 	}
 	s.dropUnnamed(old)
 	return s.dirs.Lookup(entry.ID)
+}
+
+// settings copies what a start needs, so that it need not read the rest.
+func settings(c imagespec.ImageConfig) storage.Settings {
+	s := storage.Settings{User: c.User, Env: c.Env, Entrypoint: c.Entrypoint, Cmd: c.Cmd, WorkingDir: c.WorkingDir}
+	for _, name := range slices.Sorted(maps.Keys(c.Labels)) {
+		s.Labels = append(s.Labels, name+"="+c.Labels[name])
+	}
+	return s
 }
 
 // chain fills in the directories of the layers, by their short links.

@@ -57,9 +57,23 @@ func Open(d storage.Dirs) (*Store, error) {
 	})
 	if err != nil {
 		users.Close()
-		return nil, fmt.Errorf("opening the store %s: %w", d.Graph(), err)
+		return nil, fmt.Errorf("opening the store %s: %w", d.Graph(), explain(d.Graph(), err))
 	}
 	return &Store{d, store, users}, nil
+}
+
+// networkFileSystems are those where neither an overlay's upper directory nor
+// files of other ids can be, by their magic numbers (statfs(2)).
+var networkFileSystems = map[int64]string{unix.NFS_SUPER_MAGIC: "NFS", unix.SMB_SUPER_MAGIC: "SMB", unix.SMB2_SUPER_MAGIC: "SMB", unix.CIFS_SUPER_MAGIC: "SMB",
+	unix.V9FS_MAGIC: "9P", unix.AFS_FS_MAGIC: "AFS", 0x0bd00bd0: "Lustre", 0x47504653: "GPFS", 0x19830326: "BeeGFS"}
+
+// explain says what a network file system has to do with it.
+func explain(dir string, err error) error {
+	var st unix.Statfs_t
+	if unix.Statfs(dir, &st) != nil || networkFileSystems[int64(st.Type)] == "" {
+		return err
+	}
+	return fmt.Errorf("it is on %s, which takes neither overlay nor subordinate ids: put the store on a local file system: export XDG_DATA_HOME=/tmp/$USER: %w", networkFileSystems[int64(st.Type)], err)
 }
 
 // getStore keeps the user's storage.conf out, which the library reads even

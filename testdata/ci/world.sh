@@ -59,6 +59,9 @@ open_devices() {
   chmod 666 /dev/net/tun /dev/fuse
 }
 
+# As systemd sets it everywhere: ping without privilege.
+allow_ping() { sysctl -q -w net.ipv4.ping_group_range='0 2147483647'; }
+
 # as USER COMMAND...: with a clean environment and the user's own directories; nothing of root's session is inherited.
 as() {
   local user=$1 id

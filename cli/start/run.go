@@ -1,8 +1,6 @@
-package cli
+package start
 
 import (
-	"bufio"
-	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -11,28 +9,30 @@ import (
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
-	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
+	"containers/rl/cli/flags"
 	"containers/rl/container"
-	"containers/rl/netslirp"
+	netconfig "containers/rl/netslirp/config"
 	"containers/rl/security"
 	"containers/rl/storage"
-	"containers/rl/userns"
 )
 
-// runOptions are the flags of run as they were typed.
-type runOptions struct {
+// Run are the flags of run as they were typed.
+type Run struct {
 	container.Options
 	entrypoint                                                             string
 	envFile, volumes, mounts, tmpfs, securityOpt, ulimits                  []string
 	network, pid, ipc, uts, userns, cgroupns, pull, platform, cidfile, shm string
+	seccomp                                                                string // path of a profile
 	rootfs                                                                 bool
-	flags                                                                  *pflag.FlagSet
+	flags                                                                  *flags.Set
 }
 
-func runFlags(f *pflag.FlagSet) func(Streams, []string) error {
-	o := &runOptions{flags: f}
+// New declares the flags of run.
+func New(f *flags.Set) *Run {
+	o := &Run{flags: f}
 	f.BoolVarP(&o.Interactive, "interactive", "i", false, "keep standard input open")
 	f.BoolVarP(&o.TTY, "tty", "t", false, "give the container a terminal")
 	f.BoolVar(&o.Remove, "rm", false, "remove the container when it ends")
@@ -68,72 +68,135 @@ func runFlags(f *pflag.FlagSet) func(Streams, []string) error {
 	f.StringVar(&o.uts, "uts", "private", "host|private")
 	f.StringVar(&o.cgroupns, "cgroupns", "private", "host|private")
 	f.StringVar(&o.userns, "userns", "host", "host|private|keep-id")
-	return o.run
+	return o
 }
 
-// run checks everything before any work starts.
-func (o *runOptions) run(s Streams, args []string) error {
+// Cold is what a start needs now and then, from packages that the usual start
+// does without.
+type Cold struct {
+	// Find gives the image, and brings it or makes it when it is not there.
+	Find func(h container.Host, ref, pull, platform string) (*storage.Image, error)
+	// Seccomp resolves a profile, or the default one when text is nil.
+	Seccomp func(text []byte, caps []string) (*specs.LinuxSeccomp, error)
+	// Network reads the options of --network slirp; the others refuse a wrong
+	// --add-host and --dns.
+	Network             func(text string) (netconfig.Network, error)
+	CheckHost, CheckDNS func(text string) error
+}
+
+// errCold says that a start needs what Cold has. Nothing was done yet.
+var errCold = errors.New("the start needs more than package start has")
+
+// Start checks everything before any work starts. Without cold it gives up
+// with errCold before it has done anything that a second try would notice.
+func (o *Run) Start(s Streams, args []string, cold *Cold) (*container.Running, error) {
 	if len(args) == 0 {
-		return usageError{"run needs an image", "run"}
+		return nil, UsageError{"run needs an image", "run"}
 	}
-	if err := o.check(); err != nil {
-		return err
+	if err := o.check(cold); err != nil {
+		return nil, err
 	}
 	o.Args, o.EntrySet = args[1:], o.flags.Changed("entrypoint")
 	if o.entrypoint != "" {
 		o.Entrypoint = []string{o.entrypoint}
 	}
+	if err := o.filter(cold); err != nil {
+		return nil, err
+	}
+	if err := o.streams(s); err != nil {
+		return nil, err
+	}
+	host, err := OpenHost()
+	if err != nil {
+		return nil, err
+	}
+	if o.rootfs {
+		o.Rootfs = args[0]
+	} else if o.Image, err = o.find(host, args[0], cold); err != nil {
+		return nil, err
+	}
+	if err := o.identify(); err != nil {
+		o.Image.Close()
+		return nil, err
+	}
+	return container.Start(host, &o.Options)
+}
+
+func (o *Run) streams(s Streams) error {
 	o.Stdin, o.Stdout, o.Stderr = s.In, s.Out, s.Err
 	if !o.Interactive {
 		null, err := os.Open(os.DevNull)
 		if err != nil {
 			return err
 		}
-		defer null.Close()
 		o.Stdin = null
 	}
 	if o.TTY && o.Interactive && !term.IsTerminal(int(s.In.Fd())) {
-		return usageError{"the input device is not a TTY: leave out -t", "run"}
+		return UsageError{"the input device is not a TTY: leave out -t", "run"}
 	}
-	host, err := openHost()
-	if err != nil {
-		return err
-	}
-	if err := o.identify(); err != nil {
-		return err
-	}
-	if o.rootfs {
-		o.Rootfs = args[0]
-	} else if o.Image, err = findImage(host, args[0], o.pull, o.platform); err != nil {
-		return err
-	} else {
-		defer o.Image.Close()
-	}
-	return container.Run(host, &o.Options)
+	return nil
 }
 
-// openHost finds the directories and id maps, and clears what the dead left.
-func openHost() (container.Host, error) {
-	var h container.Host
-	var err error
-	if h.Dirs, err = storage.Locate(os.Getenv, os.Getuid()); err != nil {
-		return h, err
+// find: the index of images is all that a cached image needs.
+func (o *Run) find(host container.Host, ref string, cold *Cold) (*storage.Image, error) {
+	if o.pull != "always" && o.platform == "" {
+		img, err := lookup(host, ref)
+		if err == nil || !errors.Is(err, storage.ErrNoImage) {
+			return img, err
+		}
 	}
-	h.User = userns.Self()
-	if h.IDs, h.Notice, err = userns.FindMap(h.User); err != nil {
-		return h, err
+	if cold == nil {
+		return nil, errCold
 	}
-	left, err := h.Dirs.Heal()
+	return cold.Find(host, ref, o.pull, o.platform)
+}
+
+func lookup(host container.Host, ref string) (*storage.Image, error) {
+	if IsBuiltin(ref) {
+		return LookupBuiltin(host)
+	}
+	return host.Dirs.Lookup(ref)
+}
+
+// filter finds the seccomp profile. The usual one was compiled beforehand.
+func (o *Run) filter(cold *Cold) error {
+	if o.Privileged || o.Unconfined {
+		return nil
+	}
+	caps, err := security.AdjustCapabilities(security.DefaultCapabilities(), o.CapAdd, o.CapDrop)
 	if err != nil {
-		return h, err
+		return err
 	}
-	return h, container.RemoveMapped(h.IDs, left...)
+	if _, _, ok := security.CompiledDefault(caps); ok && o.seccomp == "" {
+		return nil
+	}
+	if cold == nil {
+		return errCold
+	}
+	var text []byte
+	if o.seccomp != "" {
+		if text, err = os.ReadFile(o.seccomp); err == nil && text == nil {
+			text = []byte{}
+		}
+	}
+	if err == nil {
+		o.Seccomp, err = cold.Seccomp(text, caps)
+	}
+	if err == nil {
+		_, _, err = security.Compile(o.Seccomp)
+	}
+	if err != nil {
+		return UsageError{fmt.Sprintf("--security-opt seccomp=%s: %s", o.seccomp, err), "run"}
+	}
+	return nil
 }
 
 // identify gives the container its id and writes the cidfile, which must not exist.
-func (o *runOptions) identify() error {
+func (o *Run) identify() error {
 	id := make([]byte, 32)
-	_, _ = rand.Read(id)
+	if _, err := unix.Getrandom(id, 0); err != nil {
+		return fmt.Errorf("making an id: %w", err)
+	}
 	o.ID = hex.EncodeToString(id)
 	if o.Hostname == "" {
 		o.Hostname = o.ID[:12]
@@ -152,8 +215,8 @@ func (o *runOptions) identify() error {
 	return errors.Join(err, file.Close())
 }
 
-func (o *runOptions) check() error {
-	bad := func(format string, a ...any) error { return usageError{fmt.Sprintf(format, a...), "run"} }
+func (o *Run) check(cold *Cold) error {
+	bad := func(format string, a ...any) error { return UsageError{fmt.Sprintf(format, a...), "run"} }
 	for _, ns := range []struct {
 		flag, value string
 		host        *bool
@@ -187,8 +250,11 @@ func (o *runOptions) check() error {
 	if o.rootfs && (o.platform != "" || o.flags.Changed("pull")) {
 		return bad("conflicting options: --rootfs takes no image, so neither --pull nor --platform")
 	}
-	for _, step := range []func() error{o.checkNetwork, o.checkSecurity, o.checkLimits, o.checkEnvironment, o.checkMounts} {
-		if err := step(); err != nil {
+	network := func() error { return o.checkNetwork(cold) }
+	for _, step := range []func() error{network, o.checkSecurity, o.checkLimits, o.checkEnvironment, o.checkMounts} {
+		if err := step(); errors.Is(err, errCold) {
+			return err
+		} else if err != nil {
 			return bad("%s", err)
 		}
 	}
@@ -206,31 +272,53 @@ func validName(name string) bool {
 	return true
 }
 
-func (o *runOptions) checkNetwork() (err error) {
-	if _, err := netslirp.ResolvConf(nil, nil, o.DNS, o.DNSSearch, o.DNSOptions); err != nil {
-		return err
-	}
-	if _, err := netslirp.Hosts("", o.AddHost, nil); err != nil {
-		return err
-	}
-	mode, _, _ := strings.Cut(o.network, ":")
-	if mode == "none" && len(o.DNS)+len(o.DNSSearch)+len(o.DNSOptions) > 0 {
-		return errors.New("conflicting options: --network none has no use for --dns")
-	}
+func (o *Run) checkNetwork(cold *Cold) (err error) {
+	mode, _, some := strings.Cut(o.network, ":")
 	switch mode {
 	case "host":
 		o.Network = container.NetworkHost
 	case "none":
 		o.Network = container.NetworkNone
 	case "slirp", "slirp4netns":
-		o.Slirp, err = netslirp.ParseOptions(o.network)
+		o.Network = container.NetworkSlirp
 	default:
-		err = fmt.Errorf("--network %s: slirp, host or none", o.network)
+		return fmt.Errorf("--network %s: slirp, host or none", o.network)
+	}
+	if o.Network != container.NetworkSlirp && some {
+		return fmt.Errorf("--network %s: %s takes no options", o.network, mode)
+	}
+	if mode == "none" && len(o.DNS)+len(o.DNSSearch)+len(o.DNSOptions) > 0 {
+		return errors.New("conflicting options: --network none has no use for --dns")
+	}
+	o.Slirp = netconfig.Default()
+	if !some && len(o.DNS)+len(o.AddHost) == 0 {
+		return nil
+	}
+	return o.checkAddresses(cold)
+}
+
+// checkAddresses is for what has addresses in it.
+func (o *Run) checkAddresses(cold *Cold) (err error) {
+	if cold == nil {
+		return errCold
+	}
+	for _, check := range []struct {
+		texts []string
+		one   func(string) error
+	}{{o.DNS, cold.CheckDNS}, {o.AddHost, cold.CheckHost}} {
+		for _, text := range check.texts {
+			if err := check.one(text); err != nil {
+				return err
+			}
+		}
+	}
+	if o.Network == container.NetworkSlirp {
+		o.Slirp, err = cold.Network(o.network)
 	}
 	return err
 }
 
-func (o *runOptions) checkSecurity() error {
+func (o *Run) checkSecurity() error {
 	if _, err := security.AdjustCapabilities(nil, o.CapAdd, o.CapDrop); err != nil {
 		return err
 	}
@@ -241,20 +329,11 @@ func (o *runOptions) checkSecurity() error {
 		case key == "no-new-privileges" && value == "false":
 			o.NewPrivs = true
 		case key == "seccomp" && value == "unconfined":
-			o.Seccomp = value
+			o.Unconfined = true
+		case key == "seccomp" && value == "default":
+			o.seccomp, o.Unconfined = "", false
 		case key == "seccomp" && value != "":
-			text, err := os.ReadFile(value)
-			if err != nil {
-				return fmt.Errorf("--security-opt %s: %w", option, err)
-			}
-			profile, err := security.ParseProfile(text, nil)
-			if err == nil {
-				_, _, err = security.Compile(profile)
-			}
-			if err != nil {
-				return fmt.Errorf("--security-opt %s: %w", option, err)
-			}
-			o.Seccomp = string(text)
+			o.seccomp, o.Unconfined = value, false
 		case key == "unmask" && strings.EqualFold(value, "ALL"), option == "systempaths=unconfined":
 			o.Unmask = true
 		case key == "label" && value == "disable":
@@ -266,7 +345,7 @@ func (o *runOptions) checkSecurity() error {
 	return nil
 }
 
-func (o *runOptions) checkLimits() error {
+func (o *Run) checkLimits() error {
 	for _, text := range o.ulimits {
 		name, value, ok := strings.Cut(text, "=")
 		soft, hard, both := strings.Cut(value, ":")
@@ -314,16 +393,15 @@ func parseSize(text string) (int64, error) {
 }
 
 // checkEnvironment: files first, flags after; a bare NAME is ours passed on.
-func (o *runOptions) checkEnvironment() error {
+func (o *Run) checkEnvironment() error {
 	var all []string
 	for _, name := range o.envFile {
-		file, err := os.Open(name)
+		text, err := os.ReadFile(name)
 		if err != nil {
 			return fmt.Errorf("--env-file: %w", err)
 		}
-		defer file.Close()
-		for scanner := bufio.NewScanner(file); scanner.Scan(); {
-			if line := strings.TrimLeft(scanner.Text(), " \t"); line != "" && line[0] != '#' {
+		for line := range strings.SplitSeq(string(text), "\n") {
+			if line = strings.TrimLeft(strings.TrimSuffix(line, "\r"), " \t"); line != "" && line[0] != '#' {
 				if line[0] == '=' || strings.ContainsRune(line, 0) {
 					return fmt.Errorf("--env-file %s: variable %q: NAME=VALUE or NAME", name, line)
 				}

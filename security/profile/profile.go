@@ -1,4 +1,4 @@
-package security
+package profile
 
 import (
 	"errors"
@@ -8,9 +8,9 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// DefaultProfile is docker's default for these capabilities, this architecture
+// Default is docker's default for these capabilities, this architecture
 // and the running kernel.
-func DefaultProfile(caps []string) (*specs.LinuxSeccomp, error) {
+func Default(caps []string) (*specs.LinuxSeccomp, error) {
 	profile, err := seccomp.GetDefaultProfile(specFor(caps))
 	if err != nil {
 		return nil, fmt.Errorf("resolving the default seccomp profile: %w", err)
@@ -18,9 +18,9 @@ func DefaultProfile(caps []string) (*specs.LinuxSeccomp, error) {
 	return profile, nil
 }
 
-// ParseProfile reads docker's file format, with includes and excludes by
+// Parse reads docker's file format, with includes and excludes by
 // capability, architecture and kernel.
-func ParseProfile(text []byte, caps []string) (*specs.LinuxSeccomp, error) {
+func Parse(text []byte, caps []string) (*specs.LinuxSeccomp, error) {
 	profile, err := seccomp.LoadProfile(string(text), specFor(caps))
 	if err != nil {
 		return nil, fmt.Errorf("reading the seccomp profile: %w", err)

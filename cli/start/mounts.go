@@ -1,15 +1,16 @@
-package cli
+package start
 
 import (
 	"fmt"
 	"os"
-	"path/filepath"
+	"path"
+	"slices"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-func (o *runOptions) checkMounts() error {
+func (o *Run) checkMounts() error {
 	parsers := []struct {
 		texts []string
 		parse func(string) (specs.Mount, error)
@@ -21,8 +22,11 @@ func (o *runOptions) checkMounts() error {
 			if err != nil {
 				return err
 			}
-			if m.Destination = filepath.Clean(m.Destination); m.Destination == "/" || !filepath.IsAbs(m.Destination) {
+			if m.Destination = path.Clean(m.Destination); m.Destination == "/" || !path.IsAbs(m.Destination) {
 				return fmt.Errorf("mount %s: the target must be an absolute path other than /", text)
+			}
+			if inProc(m.Destination) {
+				return fmt.Errorf("mount %s: nothing can be mounted there: what is below /proc tells the container's processes apart and confines them", text)
 			}
 			if seen[m.Destination] {
 				return fmt.Errorf("mount %s: duplicate mount destination", m.Destination)
@@ -32,6 +36,16 @@ func (o *runOptions) checkMounts() error {
 		}
 	}
 	return nil
+}
+
+// procFiles may be replaced, as with runc: they are for reading alone.
+var procFiles = []string{"cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg", "slabinfo"}
+
+// inProc: a mount there could stand for the files by which a container is
+// confined (CVE-2019-19921 and its family).
+func inProc(target string) bool {
+	name, below := strings.CutPrefix(target, "/proc/")
+	return target == "/proc" || below && !slices.Contains(procFiles, name)
 }
 
 // volume is docker's -v SOURCE:TARGET[:OPTIONS].
@@ -62,11 +76,15 @@ func volume(text string) (specs.Mount, error) {
 
 // bindMount refuses a source that is not there, as podman does.
 func bindMount(source, target string, options []string) (specs.Mount, error) {
-	source, err := filepath.Abs(source)
-	if err == nil {
-		_, err = os.Stat(source)
+	if !path.IsAbs(source) {
+		here, err := os.Getwd()
+		if err != nil {
+			return specs.Mount{}, err
+		}
+		source = path.Join(here, source)
 	}
-	return specs.Mount{Type: "bind", Source: source, Destination: target, Options: options}, err
+	_, err := os.Stat(source)
+	return specs.Mount{Type: "bind", Source: path.Clean(source), Destination: target, Options: options}, err
 }
 
 // tmpfs is docker's --tmpfs TARGET[:OPTIONS].

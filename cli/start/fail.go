@@ -1,0 +1,60 @@
+package start
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+
+	"containers/rl/container"
+	"containers/rl/userns"
+)
+
+// Streams are the standard streams of a command.
+type Streams struct {
+	In       *os.File
+	Out, Err *os.File
+}
+
+// UsageError is a mistake in the command line of a command.
+type UsageError struct{ Text, Command string }
+
+func (e UsageError) Error() string { return e.Text }
+
+// Fail prints an error and its hints, and gives its exit code.
+func Fail(w io.Writer, err error) int {
+	var exit container.Exit
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return exit.Code
+	}
+	fmt.Fprintf(w, "rl: %s\n", strings.ReplaceAll(err.Error(), "\n", "\nrl: "))
+	for _, hint := range hints(err) {
+		fmt.Fprintf(w, "rl: hint: %s\n", hint)
+	}
+	return exitCode(err)
+}
+
+func hints(err error) []string {
+	var bad UsageError
+	if errors.As(err, &bad) {
+		return []string{strings.TrimSpace("rl help " + bad.Command)}
+	}
+	return userns.Explain(err)
+}
+
+// exitCode: only the step that executes the program tells 126 and 127.
+func exitCode(err error) int {
+	var step *userns.StepError
+	if errors.As(err, &step) && strings.HasPrefix(step.Op, "exec") {
+		if step.Err == syscall.ENOENT {
+			return 127
+		}
+		return 126
+	}
+	return 125
+}
