@@ -36,6 +36,9 @@ type plan struct {
 	shared shared
 }
 
+// steps is how many a common container has.
+const steps = 512
+
 // files are paths on the host that the container needs; all are our own.
 type files struct {
 	merged, overlay         string // mount point of the root; overlay options

@@ -129,7 +129,7 @@ func prepare(h Host, o *Options) (*storage.Container, *plan, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	p := &plan{Script: userns.NewScript(), o: o, spec: spec, ids: h.IDs, shared: noneShared}
+	p := &plan{Script: userns.NewScript(steps), o: o, spec: spec, ids: h.IDs, shared: noneShared}
 	c, err := h.Dirs.CreateContainer(o.ID, o.Name, o.Image, o.Remove)
 	if err != nil {
 		return nil, p, err

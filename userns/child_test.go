@@ -44,7 +44,7 @@ func TestRunAsRootOfNamespace(t *testing.T) {
 	if err := child.WriteMaps(ownMap(t)); err != nil {
 		t.Fatal(err)
 	}
-	s := NewScript()
+	s := NewScript(smallScript)
 	s.Do("setting user id", "0", unix.SYS_SETRESUID, Int(0), Int(0), Int(0))
 	s.Do("setting descriptor", "1", unix.SYS_DUP3, Int(int(w.Fd())), Int(1), Int(0))
 	s.ExecAny([]string{"/nowhere/sh", "/bin/sh"}, []string{"sh", "-c", "id -u; echo $$; exit 7"}, []string{"PATH=/bin:/usr/bin"})
@@ -89,7 +89,7 @@ func TestStepErrors(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			child := mustClone(t, Config{})
-			s := NewScript()
+			s := NewScript(smallScript)
 			c.build(s)
 			err := child.Run(s)
 			var step *StepError
@@ -109,7 +109,7 @@ func TestStepErrors(t *testing.T) {
 // Jumps, ignored errors, results as arguments, and copies between buffers.
 func TestScriptFlow(t *testing.T) {
 	child := mustClone(t, Config{})
-	s := NewScript()
+	s := NewScript(smallScript)
 	out := make([]byte, 16)
 	hit, missed, end := s.NewLabel(), s.NewLabel(), s.NewLabel()
 	s.Do("opening", "/nowhere", unix.SYS_OPENAT, Int(unix.AT_FDCWD), s.Str("/nowhere"), Int(0), Int(0)).Ignore(unix.ENOENT)
@@ -181,7 +181,7 @@ func TestManyChildrenUnderLoad(t *testing.T) {
 	}
 	for i := range n {
 		child := mustClone(t, Config{OwnFiles: i%2 == 0})
-		s := NewScript()
+		s := NewScript(smallScript)
 		if i%10 == 0 {
 			runtime.GC()
 		}
@@ -223,7 +223,7 @@ func TestExplainStep(t *testing.T) {
 func BenchmarkCloneAndExec(b *testing.B) {
 	for b.Loop() {
 		child := mustClone(b, Config{})
-		s := NewScript()
+		s := NewScript(smallScript)
 		s.ExecAny([]string{"/bin/true"}, []string{"true"}, nil)
 		if err := child.Run(s); err != nil {
 			b.Fatal(err)

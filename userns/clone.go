@@ -2,7 +2,6 @@ package userns
 
 import (
 	"fmt"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -52,12 +51,12 @@ func Clone(c Config) (*Child, error) {
 	}
 	// clone3(2) with CLONE_CLEAR_SIGHAND needs Linux 5.5, and filters of outer
 	// containers hide it; CLONE_PIDFD needs 5.2.
-	errno := child.clone(flags|unix.CLONE_PIDFD|cloneClearSighand, rawClone3)
+	errno := child.clone(flags | unix.CLONE_PIDFD | cloneClearSighand)
 	if errno == unix.ENOSYS || errno == unix.EINVAL || errno == unix.EPERM {
-		errno = child.clone(flags|unix.CLONE_PIDFD, rawClone)
+		errno = child.clone(flags | unix.CLONE_PIDFD)
 	}
 	if errno == unix.EINVAL {
-		errno = child.clone(flags, rawClone)
+		errno = child.clone(flags)
 	}
 	if errno != 0 {
 		_ = unix.Munmap(arena)
@@ -74,11 +73,7 @@ type cloneArgs struct {
 	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls uint64
 }
 
-// clone blocks all signals around the call: one that came to the child would
-// run Go's handler on Go's data.
-func (c *Child) clone(flags uintptr, call func(args *cloneArgs, b *block, entry uintptr) uintptr) syscall.Errno {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+func (c *Child) clone(flags uintptr) syscall.Errno {
 	c.block.word, c.block.release = 1, 0
 	const room = stackSize - 128
 	pidfd := (*int32)(unsafe.Pointer(&c.arena[unsafe.Sizeof(block{})]))
@@ -89,9 +84,7 @@ func (c *Child) clone(flags uintptr, call func(args *cloneArgs, b *block, entry 
 		args.pidfd = uint64(uintptr(unsafe.Pointer(pidfd)))
 	}
 	all := ^sigset(0)
-	sigprocmask(&all, &c.saved)
-	pid := call(args, c.block, entry())
-	sigprocmask(&c.saved, nil)
+	pid := masked(&all, &c.saved, args, c.block, entry())
 	if int(pid) < 0 {
 		return syscall.Errno(-pid)
 	}
@@ -102,6 +95,26 @@ func (c *Child) clone(flags uintptr, call func(args *cloneArgs, b *block, entry 
 	return 0
 }
 
+// masked blocks all signals around the call: one that came to the child would
+// run Go's handler on Go's data. Nothing in here lets another goroutine have
+// the thread, so it need not be locked, which would start a thread the first
+// time.
+//
+//go:nosplit
+//go:norace
+func masked(all, saved *sigset, args *cloneArgs, b *block, entry uintptr) (pid uintptr) {
+	sigprocmask(all, saved)
+	if args.flags&cloneClearSighand != 0 {
+		pid = rawClone3(args, b, entry)
+	} else {
+		pid = rawClone(args, b, entry)
+	}
+	sigprocmask(saved, nil)
+	return pid
+}
+
+//go:nosplit
+//go:norace
 func sigprocmask(set, old *sigset) {
 	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(old)), unsafe.Sizeof(*set), 0, 0)
 }

@@ -62,13 +62,13 @@ func (p *Process) Wait() error {
 // user namespace with the maps. It has our standard streams and environment,
 // and dies with us.
 func Command(m Map, role string, args []string) (*Process, error) {
-	return launch(NewScript(), "/proc/self/exe", append([]string{role}, args...), os.Environ(), [3]int{0, 1, 2},
+	return launch(NewScript(smallScript), "/proc/self/exe", append([]string{role}, args...), os.Environ(), [3]int{0, 1, 2},
 		Config{Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS, OwnFiles: true}, &m)
 }
 
 // CommandIn is Command in a user namespace that exists.
 func CommandIn(usernsFD int, role string, args []string) (*Process, error) {
-	s := NewScript()
+	s := NewScript(smallScript)
 	s.Do("joining", "the user namespace", unix.SYS_SETNS, Int(usernsFD), Int(unix.CLONE_NEWUSER))
 	return launch(s, "/proc/self/exe", append([]string{role}, args...), os.Environ(), [3]int{0, 1, 2}, Config{OwnFiles: true}, nil)
 }
@@ -127,7 +127,7 @@ func Detached(elf []byte, name string, files ...int) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := NewScript()
+	s := NewScript(smallScript)
 	s.Do("clearing", "the parent-death signal", unix.SYS_PRCTL, Int(unix.PR_SET_PDEATHSIG), Int(0), Int(0), Int(0), Int(0))
 	var high []Slot
 	for _, f := range append(files, fd) { // out of the way of 3 and up

@@ -45,9 +45,13 @@ type Step struct {
 // arenaSize is the unit in which the strings of a script are allocated.
 const arenaSize = 8192
 
-// NewScript makes an empty script with room for a common container.
-func NewScript() *Script {
-	return &Script{ops: make([]operation, 0, 512), names: make([]name, 0, 512)}
+// smallScript is for a program without a container around it.
+const smallScript = 16
+
+// NewScript makes an empty script with room for so many steps: more are taken,
+// but what was there is copied.
+func NewScript(steps int) *Script {
+	return &Script{ops: make([]operation, 0, steps), names: make([]name, 0, steps)}
 }
 
 // Int is a number.

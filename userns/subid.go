@@ -139,7 +139,7 @@ func output(argv []string) (string, error) {
 		return "", err
 	}
 	defer unix.Close(null)
-	process, err := begin(NewScript(), argv[0], argv, os.Environ(), [3]int{null, said, null}, Config{OwnFiles: true}, nil)
+	process, err := begin(NewScript(smallScript), argv[0], argv, os.Environ(), [3]int{null, said, null}, Config{OwnFiles: true}, nil)
 	if err != nil {
 		return "", err
 	}

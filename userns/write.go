@@ -84,7 +84,7 @@ func (c *Child) tool(program string, list []specs.LinuxIDMapping) (wait func() e
 		return failed(fmt.Errorf("making a memory file: %w", err))
 	}
 	argv := append([]string{program, strconv.Itoa(c.PID)}, arguments(list)...)
-	process, err := begin(NewScript(), path, argv, os.Environ(), [3]int{-1, said, said}, Config{OwnFiles: true}, nil)
+	process, err := begin(NewScript(smallScript), path, argv, os.Environ(), [3]int{-1, said, said}, Config{OwnFiles: true}, nil)
 	if err != nil {
 		unix.Close(said)
 		return failed(err)
