@@ -60,7 +60,7 @@ func Start(h Host, o *Options) (r *Running, err error) {
 	child.Begin(r.plan.Script)
 	guarded := r.guard()
 	if err = child.Finish(); err == nil {
-		err = guarded
+		err = errors.Join(guarded, child.Forward(commonSignals...))
 	}
 	if err == nil && o.Network == NetworkSlirp {
 		err = netconfig.Prepare(r.plan.shared.tun)

@@ -79,10 +79,10 @@ func (r *Running) Idle() (ended bool, err error) {
 	return false, nil
 }
 
-// short commands end before anyone sends them a signal, and settled containers
-// live on.
+// A short command ends before it is worth while to have all signals handled; a
+// settled container lives on.
 const (
-	short   = 5 * time.Millisecond
+	short   = 50 * time.Millisecond
 	settled = time.Second
 	forever = -time.Millisecond // poll(2)
 )
@@ -175,25 +175,21 @@ func (r *Running) status(drained func()) error {
 // grace is how long a container lives without its terminal.
 const grace = 2 * time.Second
 
-// commonSignals are what users and supervisors send.
-var commonSignals = []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGWINCH}
-
-const later = 50 * time.Millisecond
+// commonSignals are what users and supervisors send: they are passed on from
+// the program's first moment.
+var commonSignals = []unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2}
 
 // proxySignals passes on what docker passes on: all but those that belong to
-// our own process. When our terminal is gone, the container's is too. Until a
-// signal has its handler it ends us, and thereby the container.
+// our own process. When our terminal is gone, the container's is too.
 func (r *Running) proxySignals() {
 	if r.hungUp != nil {
 		return
 	}
 	r.hungUp = make(chan struct{})
 	incoming := make(chan os.Signal, 64)
-	// Each signal costs the runtime several turns of its threads: they are taken
-	// beside the program's start, and the rest when it has proved no short one.
 	go func() {
-		signal.Notify(incoming, commonSignals...)
-		time.AfterFunc(later, func() { signal.Notify(incoming) })
+		signal.Notify(incoming)
+		r.child.Unforward()
 		hungUp := r.hungUp
 		for s := range incoming {
 			switch s {

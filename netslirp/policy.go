@@ -52,7 +52,7 @@ func hidesIPv4(a netip.Addr) bool {
 	return a.Is6() && netip.PrefixFrom(netip.IPv6Unspecified(), 96).Contains(a)
 }
 
-// destination is Target for an address.
+// destination is target for an address.
 func (c *network) destination(addr netip.Addr) (netip.Addr, bool) {
 	to, ok := c.target(netip.AddrPortFrom(addr, 1))
 	return to.Addr(), ok

@@ -234,3 +234,38 @@ func BenchmarkCloneAndExec(b *testing.B) {
 		child.closePIDFD()
 	}
 }
+
+// A signal to us is the child's, without any goroutine of ours.
+func TestForward(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := mustClone(t, Config{OwnFiles: true})
+	s := NewScript(smallScript)
+	s.Do("setting descriptor", "1", unix.SYS_DUP3, Int(int(w.Fd())), Int(1), Int(0))
+	s.ExecAny([]string{"/bin/sh"}, []string{"sh", "-c", `trap "echo got; exit 3" USR2; echo up; while :; do sleep 0.05; done`}, []string{"PATH=/bin:/usr/bin"})
+	if err := child.Run(s); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	if child.PIDFD < 0 {
+		t.Skip("needs pidfds (Linux 5.3)")
+	}
+	if err := child.Forward(unix.SIGUSR2); err != nil {
+		t.Fatal(err)
+	}
+	defer child.Unforward()
+	up := make([]byte, 3)
+	if _, err := io.ReadFull(r, up); err != nil {
+		t.Fatal(err)
+	}
+	for range 50 { // to whichever thread the kernel chooses
+		_ = unix.Kill(os.Getpid(), unix.SIGUSR2)
+	}
+	out, _ := io.ReadAll(r)
+	status, err := child.Wait()
+	if string(out) != "got\n" || err != nil || status.ExitStatus() != 3 {
+		t.Errorf("output %q, status %v, %v", out, status, err)
+	}
+}

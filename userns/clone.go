@@ -18,16 +18,17 @@ type Config struct {
 
 // Child is a process that waits in our memory, or the program it became.
 type Child struct {
-	PID    int
-	PIDFD  int // -1: the kernel has none
-	arena  []byte
-	block  *block
-	saved  sigset
-	reset  []int // signals that Go handles; none when the kernel has reset them
-	first  *Script
-	script *Script // running; what the child reads must stay where it is
-	reaped bool
-	status unix.WaitStatus
+	PID       int
+	PIDFD     int // -1: the kernel has none
+	arena     []byte
+	block     *block
+	saved     sigset
+	reset     []int // signals that Go handles; none when the kernel has reset them
+	first     *Script
+	script    *Script // running; what the child reads must stay where it is
+	forwarded []forwarded
+	reaped    bool
+	status    unix.WaitStatus
 }
 
 // stackSize: the interpreter is two small frames deep.

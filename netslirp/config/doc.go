@@ -1,6 +1,7 @@
 // Package config describes the network that package netslirp serves, as the
-// container sees it: addresses, the device, /etc/hosts and /etc/resolv.conf,
-// and which addresses of the host a container may reach.
+// container sees it: addresses, the device, and the texts of /etc/hosts
+// (hosts(5)) and /etc/resolv.conf (resolv.conf(5)). Which addresses a container
+// may reach, and the reading of options, are left to package netslirp.
 //
 // It is what the start of a container needs of the network, and no more, in a
 // package of its own: package netslirp links a TCP/IP stack, whose packages

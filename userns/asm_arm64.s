@@ -45,3 +45,20 @@ child:
 	MOVD	R19, R0
 	CALL	(R20)
 	BRK
+
+// forward is the handler: the signal is in R0, the way back in R30.
+TEXT forward<>(SB),NOSPLIT|NOFRAME,$0
+	MOVD	R0, R1
+	MOVW	·forwardTo(SB), R0
+	MOVD	$0, R2
+	MOVD	$0, R3
+	MOVD	$424, R8 // SYS_pidfd_send_signal
+	SVC
+	RET
+
+// func forwardPC() (handler, restorer uintptr)
+TEXT ·forwardPC(SB),NOSPLIT,$0-16
+	MOVD	$forward<>(SB), R0
+	MOVD	R0, handler+0(FP)
+	MOVD	ZR, restorer+8(FP)
+	RET

@@ -47,3 +47,27 @@ child:
 	XORPS	X15, X15
 	CALL	R13
 	INT	$3
+
+// forward is the handler: the signal is in DI, and all registers come back from
+// the kernel's frame.
+TEXT forward<>(SB),NOSPLIT|NOFRAME,$0
+	MOVL	DI, SI
+	MOVL	·forwardTo(SB), DI
+	XORL	DX, DX
+	XORL	R10, R10
+	MOVL	$424, AX // SYS_pidfd_send_signal
+	SYSCALL
+	RET
+
+TEXT restore<>(SB),NOSPLIT|NOFRAME,$0
+	MOVL	$15, AX // SYS_rt_sigreturn
+	SYSCALL
+	INT	$3
+
+// func forwardPC() (handler, restorer uintptr)
+TEXT ·forwardPC(SB),NOSPLIT,$0-16
+	LEAQ	forward<>(SB), AX
+	MOVQ	AX, handler+0(FP)
+	LEAQ	restore<>(SB), AX
+	MOVQ	AX, restorer+8(FP)
+	RET

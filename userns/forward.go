@@ -1,0 +1,68 @@
+package userns
+
+import (
+	"fmt"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Forward passes signals on to the child from now on, in the handler itself.
+// Package os/signal takes several turns of the runtime's threads for each
+// signal, longer than a short program runs, and would come too late for a
+// supervisor that sends one as soon as the program says that it is up.
+func (c *Child) Forward(signals ...unix.Signal) error {
+	if c.PIDFD < 0 {
+		return nil // before Linux 5.3: left to signal.Notify
+	}
+	forwardTo = int32(c.PIDFD)
+	handler, restorer := forwardPC()
+	action := sigaction{handler: handler, flags: saOnStack | saRestart, restorer: restorer}
+	if restorer != 0 {
+		action.flags |= saRestorer
+	}
+	for _, s := range signals {
+		var old sigaction
+		if e := setAction(s, &action, &old); e != 0 {
+			return fmt.Errorf("forwarding signal %d: %w", s, e)
+		}
+		c.forwarded = append(c.forwarded, forwarded{s, old})
+	}
+	return nil
+}
+
+// Unforward gives the signals back to Go's runtime. After signal.Notify of the
+// same signals none is lost.
+func (c *Child) Unforward() {
+	for i := range c.forwarded {
+		_ = setAction(c.forwarded[i].signal, &c.forwarded[i].old, nil)
+	}
+	c.forwarded = nil
+}
+
+// forwarded is a signal and what was done with it before.
+type forwarded struct {
+	signal unix.Signal
+	old    sigaction
+}
+
+func setAction(s unix.Signal, action, old *sigaction) syscall.Errno {
+	_, _, e := syscall.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(s), uintptr(unsafe.Pointer(action)), uintptr(unsafe.Pointer(old)), 8, 0, 0)
+	return e
+}
+
+// forwardTo is the pidfd that the handler sends to. The number of a process
+// could be another's by then; a pidfd never is.
+var forwardTo int32
+
+// Flags of sigaction(2): Go's threads have small stacks but for signals.
+const (
+	saOnStack  = 0x08000000
+	saRestart  = 0x10000000
+	saRestorer = 0x04000000
+)
+
+// forwardPC gives the address of the handler, and that of the return from it
+// where the kernel wants one (amd64).
+func forwardPC() (handler, restorer uintptr)
