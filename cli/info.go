@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"io"
-	"runtime"
 	"sort"
 	"strings"
 
@@ -13,7 +12,7 @@ import (
 
 func versionFlags(*flags.Set) func(Streams, []string) error {
 	return func(s Streams, _ []string) error {
-		_, err := fmt.Fprintf(s.Out, "rl version %s %s/%s\n", start.Version, runtime.GOOS, runtime.GOARCH)
+		_, err := start.PrintVersion(s.Out)
 		return err
 	}
 }

@@ -252,8 +252,7 @@ func (p *plan) tun(sock userns.Slot) {
 	p.inet6(sock)
 }
 
-// inet6 is left out where the kernel has no IPv6. in6_ifreq is address, prefix
-// length, index; in6_rtmsg is destination, source, gateway, type, lengths,
+// inet6 is left out where the kernel has no IPv6. in6_rtmsg is destination, source, gateway, type, lengths,
 // metric, info, flags, index.
 func (p *plan) inet6(sock userns.Slot) {
 	cfg, name := p.o.Slirp, netconfig.DeviceName
@@ -263,12 +262,11 @@ func (p *plan) inet6(sock userns.Slot) {
 	none := p.NewLabel()
 	six := p.Do("opening", "an inet6 socket", unix.SYS_SOCKET, userns.Int(unix.AF_INET6), userns.Int(unix.SOCK_DGRAM|unix.SOCK_CLOEXEC), userns.Int(0)).OrElse(none).Save()
 	index := p.ifreq(sock, "reading the index of", name, unix.SIOCGIFINDEX, nil)
-	addr := make([]byte, 24)
-	ip := netconfig.Address6
-	copy(addr, ip[:])
-	order.PutUint32(addr[16:], uint32(netconfig.Bits6))
-	p.Copy32(addr, 20, index, 16)
-	p.Do("setting the address of", name, unix.SYS_IOCTL, six.Arg(), userns.Int(unix.SIOCSIFADDR), p.Bytes(addr)).Ignore()
+	addr := netconfig.Address6Request(0)
+	p.Copy32(addr, netconfig.Address6Index, index, 16)
+	netlink := p.Do("opening", "a netlink socket", unix.SYS_SOCKET, userns.Int(unix.AF_NETLINK), userns.Int(unix.SOCK_RAW|unix.SOCK_CLOEXEC), userns.Int(unix.NETLINK_ROUTE)).Save()
+	p.Do("setting the address of", name, unix.SYS_WRITE, netlink.Arg(), p.Bytes(addr), userns.Int(len(addr)))
+	p.close(netlink)
 	route := make([]byte, 80)
 	gateway := netconfig.Gateway6
 	copy(route[32:], gateway[:])

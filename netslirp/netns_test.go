@@ -132,9 +132,12 @@ func configure6(cfg *config.Network) error {
 		return err
 	}
 	order := binary.NativeEndian
-	address := config.Address6
-	req := order.AppendUint32(address[:], uint32(config.Bits6))
-	if err := request(sock, unix.SIOCSIFADDR, order.AppendUint32(req, uint32(device.Index))); err != nil {
+	netlink, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(netlink)
+	if _, err := unix.Write(netlink, config.Address6Request(uint32(device.Index))); err != nil {
 		return fmt.Errorf("setting the IPv6 address: %w", err)
 	}
 	route, gateway := make([]byte, 80), config.Gateway6
@@ -189,7 +192,7 @@ func enter(t testing.TB, cfg config.Network, role string, args ...string) (*cont
 		t.Fatal(err)
 	}
 	c := &container{command: exec.Command("/proc/self/exe", args...)}
-	c.command.Env = append(os.Environ(), roleVariable+"="+role, configVariable+"="+string(text))
+	c.command.Env = append(os.Environ(), roleVariable+"="+role, configVariable+"="+string(text), "GORACE=atexit_sleep_ms=0")
 	c.command.Stdout, c.command.Stderr = &c.output, &c.output
 	c.command.ExtraFiles = []*os.File{theirs}
 	c.command.SysProcAttr = &syscall.SysProcAttr{

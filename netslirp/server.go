@@ -41,7 +41,7 @@ const (
 
 // Serve takes over the descriptor of a TUN device that config.Prepare has
 // prepared, and serves it until Close. first is a packet that was read from it
-// before, or nil.
+// before, and Serve's from now on, or nil.
 func Serve(tun int, n config.Network, first []byte) (*Server, error) {
 	l, err := newLink(tun, n.MTU)
 	if err != nil {

@@ -71,7 +71,7 @@ const cloneClearSighand = 1 << 32
 
 // cloneArgs is struct clone_args of clone3(2), CLONE_ARGS_SIZE_VER0.
 type cloneArgs struct {
-	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls uint64
+	flags, pidfd, childTID, _, exitSignal, stack, stackSize, _ uint64
 }
 
 func (c *Child) clone(flags uintptr) syscall.Errno {

@@ -2,6 +2,7 @@ package userns
 
 import (
 	"fmt"
+	"sync/atomic"
 	"syscall"
 	"unsafe"
 
@@ -16,7 +17,7 @@ func (c *Child) Forward(signals ...unix.Signal) error {
 	if c.PIDFD < 0 {
 		return nil // before Linux 5.3: left to signal.Notify
 	}
-	forwardTo = int32(c.PIDFD)
+	atomic.StoreInt32(&forwardTo, int32(c.PIDFD))
 	handler, restorer := forwardPC()
 	action := sigaction{handler: handler, flags: saOnStack | saRestart, restorer: restorer}
 	if restorer != 0 {

@@ -15,8 +15,12 @@ import (
 var Begun = begin(os.Args)
 
 // begin runs `rl run` as far as this package can. A container that asks for
-// nothing more ends the process here.
+// nothing more ends the process here, as does `rl version`.
 func begin(args []string) *container.Running {
+	if len(args) == 2 && args[1] == "version" && isCommandLine(args[0]) {
+		_, err := PrintVersion(os.Stdout)
+		os.Exit(Fail(os.Stderr, err))
+	}
 	if len(args) < 3 || args[1] != "run" || !isCommandLine(args[0]) {
 		return nil
 	}

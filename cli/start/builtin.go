@@ -2,7 +2,9 @@ package start
 
 import (
 	"fmt"
+	"io"
 	"os"
+	"runtime"
 	"slices"
 
 	"containers/rl/container"
@@ -11,6 +13,11 @@ import (
 
 // Version is rl's own.
 const Version = "0.1.0"
+
+// PrintVersion is the command version.
+func PrintVersion(w io.Writer) (int, error) {
+	return fmt.Fprintf(w, "rl version %s %s/%s\n", Version, runtime.GOOS, runtime.GOARCH)
+}
 
 // BuiltinName is the built-in image's; it cannot be a registry's.
 const BuiltinName = "rl.local/builtin:latest"

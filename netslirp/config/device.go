@@ -22,6 +22,31 @@ func DeviceRequest() (req [40]byte) {
 	return req
 }
 
+// Address6Index is where Address6Request has the device's index, 4 bytes.
+const Address6Index = 20
+
+// Address6Request is the message that adds Address6 (rtnetlink(7), RTM_NEWADDR),
+// to be sent to a NETLINK_ROUTE socket. The ioctl for it cannot say NODAD: the
+// kernel then looks for doubles of the address as soon as the device is known to
+// be up, a while later, and connections go out from ::1 until it has.
+func Address6Request(index uint32) []byte {
+	order := binary.NativeEndian
+	var b []byte
+	b = order.AppendUint32(b, 0) // length, below
+	b = order.AppendUint16(b, unix.RTM_NEWADDR)
+	b = order.AppendUint16(b, unix.NLM_F_REQUEST|unix.NLM_F_CREATE|unix.NLM_F_EXCL)
+	b = append(b, make([]byte, 8)...) // sequence number, port
+	b = append(b, unix.AF_INET6, Bits6, unix.IFA_F_NODAD|unix.IFA_F_PERMANENT, unix.RT_SCOPE_UNIVERSE)
+	b = order.AppendUint32(b, index)
+	for _, kind := range []uint16{unix.IFA_LOCAL, unix.IFA_ADDRESS} {
+		b = order.AppendUint16(b, 4+16)
+		b = order.AppendUint16(b, kind)
+		b = append(b, Address6[:]...)
+	}
+	order.PutUint32(b, uint32(len(b)))
+	return b
+}
+
 // Prepare sets what whoever reads the device relies on. UDP segmentation stays
 // off: every datagram is repeated by itself, so that its borders are kept.
 func Prepare(tun int) error {
