@@ -17,8 +17,11 @@ import (
 const (
 	// dialTimeout is under what a client of Linux waits (tcp(7), tcp_syn_retries).
 	dialTimeout = 60 * time.Second
-	// chunk is what one read or write of the host's socket moves.
-	chunk = 256 << 10
+	// firstChunk is what one read or write of the host's socket moves at first:
+	// there may be thousands of flows, and few of them move much. A flow that
+	// fills it gets twice as much, up to lastChunk.
+	firstChunk = 32 << 10
+	lastChunk  = 1 << 20
 )
 
 // acceptTCP connects on the host before it answers, so that the container
@@ -100,7 +103,7 @@ func (f *flow) out() error {
 	events, ready := waiter.NewChannelEntry(waiter.ReadableEvents | waiter.EventErr | waiter.EventHUp)
 	f.queue.EventRegister(&events)
 	defer f.queue.EventUnregister(&events)
-	buf := make([]byte, chunk)
+	buf := make([]byte, firstChunk)
 	for {
 		n, end := f.drain(buf)
 		if n > 0 {
@@ -109,6 +112,7 @@ func (f *flow) out() error {
 				f.conn.Close()
 				return err
 			}
+			buf = larger(buf, n)
 		}
 		switch end.(type) {
 		case nil:
@@ -124,6 +128,14 @@ func (f *flow) out() error {
 			return errors.New(end.String())
 		}
 	}
+}
+
+// larger gives the buffer for what follows n bytes.
+func larger(buf []byte, n int) []byte {
+	if n < len(buf) || len(buf) >= lastChunk {
+		return buf
+	}
+	return make([]byte, 2*len(buf))
 }
 
 // drain fills the buffer with what has come, so that the host's socket is
@@ -145,7 +157,7 @@ func (f *flow) in() error {
 	events, ready := waiter.NewChannelEntry(waiter.WritableEvents | waiter.EventErr | waiter.EventHUp)
 	f.queue.EventRegister(&events)
 	defer f.queue.EventUnregister(&events)
-	buf := make([]byte, chunk)
+	buf := make([]byte, firstChunk)
 	for {
 		n, err := f.conn.Read(buf)
 		for rest := bytes.NewReader(buf[:n]); rest.Len() > 0; {
@@ -158,6 +170,7 @@ func (f *flow) in() error {
 				return errors.New(problem.String())
 			}
 		}
+		buf = larger(buf, n)
 		if errors.Is(err, io.EOF) {
 			_ = f.ep.Shutdown(tcpip.ShutdownWrite)
 			return nil
