@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -47,10 +48,8 @@ func (r *Running) guard() error {
 	if r.host.IDs.Single() || r.plan.o.Init || r.child.PIDFD < 0 || r.plan.files.supervisor < 0 {
 		return nil
 	}
-	process, err := userns.Detached(guard.Program(), "rl-guard", r.plan.files.supervisor, r.child.PIDFD)
-	if err == nil {
-		go func() { _ = process.Wait() }()
-	}
+	// Not waited for: it outlives us, or ends with the container, as we do.
+	_, err := userns.Detached(guard.Program(), "rl-guard", r.plan.files.supervisor, r.child.PIDFD)
 	return err
 }
 
@@ -60,7 +59,6 @@ func (r *Running) guard() error {
 func (r *Running) Idle() (ended bool, err error) {
 	r.idled = true
 	if r.child.PIDFD < 0 || r.plan.o.TTY {
-		r.proxySignals()
 		return false, nil // before Linux 5.3 the end cannot be polled for; a terminal has to be served
 	}
 	poll := []unix.PollFd{{Fd: int32(r.child.PIDFD), Events: unix.POLLIN}}
@@ -70,7 +68,7 @@ func (r *Running) Idle() (ended bool, err error) {
 	for _, stage := range []struct {
 		limit time.Duration
 		after func()
-	}{{short, r.proxySignals}, {settled, settle}, {forever, func() {}}} {
+	}{{short, r.otherSignals}, {settled, settle}, {forever, func() {}}} {
 		if ended, wanted, err := r.await(poll, stage.limit); ended || wanted || err != nil {
 			return ended, err
 		}
@@ -127,7 +125,7 @@ func (r *Running) Finish(serve Serve) (err error) {
 	if !r.idled {
 		ended, err = r.Idle()
 	}
-	if !ended {
+	if r.plan.o.TTY || r.child.PIDFD < 0 {
 		r.proxySignals()
 	}
 	if err == nil && !ended && r.plan.o.Network == NetworkSlirp && serve != nil {
@@ -179,12 +177,28 @@ const grace = 2 * time.Second
 // the program's first moment.
 var commonSignals = []unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2}
 
-// proxySignals passes on what docker passes on: all but those that belong to
-// our own process. When our terminal is gone, the container's is too.
-func (r *Running) proxySignals() {
-	if r.hungUp != nil {
-		return
+// otherSignals are the rest of what docker passes on: all but those that belong
+// to our own process.
+func (r *Running) otherSignals() {
+	var list []unix.Signal
+	for s := unix.Signal(1); s <= lastSignal; s++ {
+		if !slices.Contains(commonSignals, s) && !slices.Contains(ownSignals, s) {
+			list = append(list, s)
+		}
 	}
+	_ = r.child.Forward(list...) // those of the C library's threads may be refused
+}
+
+const lastSignal = 64
+
+// ownSignals are of no use to another process: of our children, of our writing
+// and our terminal, of Go's scheduler, and of our mistakes.
+var ownSignals = []unix.Signal{unix.SIGKILL, unix.SIGSTOP, unix.SIGCHLD, unix.SIGPIPE, unix.SIGWINCH, unix.SIGTTIN, unix.SIGTTOU, unix.SIGURG,
+	unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGILL, unix.SIGTRAP, unix.SIGSYS, unix.SIGPROF}
+
+// proxySignals does the same by way of Go's runtime, where there is more to do:
+// when our terminal is gone, the container's is too.
+func (r *Running) proxySignals() {
 	r.hungUp = make(chan struct{})
 	incoming := make(chan os.Signal, 64)
 	go func() {
@@ -192,8 +206,7 @@ func (r *Running) proxySignals() {
 		r.child.Unforward()
 		hungUp := r.hungUp
 		for s := range incoming {
-			switch s {
-			case unix.SIGCHLD, unix.SIGURG, unix.SIGPIPE, unix.SIGWINCH, unix.SIGTTIN, unix.SIGTTOU:
+			if slices.Contains(ownSignals, s.(syscall.Signal)) {
 				continue
 			}
 			_ = unix.Kill(r.child.PID, s.(syscall.Signal))
