@@ -1,0 +1,229 @@
+package start
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"containers/rl/container"
+	netconfig "containers/rl/netslirp/config"
+	"containers/rl/security"
+)
+
+// check refuses what is wrong in the command line before any work is done.
+func (o *Run) check(cold *Cold) error {
+	bad := func(format string, a ...any) error { return UsageError{fmt.Sprintf(format, a...), "run"} }
+	for _, ns := range []struct {
+		flag, value string
+		host        *bool
+	}{{"pid", o.pid, &o.HostPID}, {"ipc", o.ipc, &o.HostIPC}, {"uts", o.uts, &o.HostUTS}, {"cgroupns", o.cgroupns, &o.HostCgroup}} {
+		if ns.value != "host" && ns.value != "private" {
+			return bad("--%s %s: host or private", ns.flag, ns.value)
+		}
+		*ns.host = ns.value == "host"
+	}
+	switch o.userns {
+	case "host", "private":
+	case "keep-id":
+		o.KeepID = true
+	default:
+		return bad("--userns %s: host, private or keep-id", o.userns)
+	}
+	switch o.pull {
+	case "missing", "always", "never":
+	default:
+		return bad("--pull %s: missing, always or never", o.pull)
+	}
+	if o.WorkingDir != "" && !strings.HasPrefix(o.WorkingDir, "/") {
+		return bad("--workdir %s: it must be an absolute path", o.WorkingDir)
+	}
+	if o.Name != "" && !validName(o.Name) {
+		return bad("--name %s: letters, digits, _ . and -, a letter or digit first", o.Name)
+	}
+	if o.HostUTS && o.flags.Changed("hostname") {
+		return bad("conflicting options: hostname and the UTS mode")
+	}
+	if o.rootfs && (o.platform != "" || o.flags.Changed("pull")) {
+		return bad("conflicting options: --rootfs takes no image, so neither --pull nor --platform")
+	}
+	network := func() error { return o.checkNetwork(cold) }
+	for _, step := range []func() error{network, o.checkSecurity, o.checkLimits, o.checkEnvironment, o.checkMounts} {
+		if err := step(); errors.Is(err, errCold) {
+			return err
+		} else if err != nil {
+			return bad("%s", err)
+		}
+	}
+	return nil
+}
+
+// validName is docker's [a-zA-Z0-9][a-zA-Z0-9_.-]+.
+func validName(name string) bool {
+	for i, c := range name {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && (i == 0 || !strings.ContainsRune("_.-", c)) {
+			return false
+		}
+	}
+	return true
+}
+
+func (o *Run) checkNetwork(cold *Cold) (err error) {
+	mode, _, some := strings.Cut(o.network, ":")
+	switch mode {
+	case "host":
+		o.Network = container.NetworkHost
+	case "none":
+		o.Network = container.NetworkNone
+	case "slirp", "slirp4netns":
+		o.Network = container.NetworkSlirp
+	default:
+		return fmt.Errorf("--network %s: slirp, host or none", o.network)
+	}
+	if o.Network != container.NetworkSlirp && some {
+		return fmt.Errorf("--network %s: %s takes no options", o.network, mode)
+	}
+	if mode == "none" && len(o.DNS)+len(o.DNSSearch)+len(o.DNSOptions) > 0 {
+		return errors.New("conflicting options: --network none has no use for --dns")
+	}
+	o.Slirp = netconfig.Default()
+	if !some && len(o.DNS)+len(o.AddHost) == 0 {
+		return nil
+	}
+	return o.checkAddresses(cold)
+}
+
+// checkAddresses is for what has addresses in it.
+func (o *Run) checkAddresses(cold *Cold) (err error) {
+	if cold == nil {
+		return errCold
+	}
+	for _, check := range []struct {
+		texts []string
+		one   func(string) error
+	}{{o.DNS, cold.CheckDNS}, {o.AddHost, cold.CheckHost}} {
+		for _, text := range check.texts {
+			if err := check.one(text); err != nil {
+				return err
+			}
+		}
+	}
+	if o.Network == container.NetworkSlirp {
+		o.Slirp, err = cold.Network(o.network)
+	}
+	return err
+}
+
+func (o *Run) checkSecurity() error {
+	if _, err := security.AdjustCapabilities(nil, o.CapAdd, o.CapDrop); err != nil {
+		return err
+	}
+	for _, option := range o.securityOpt {
+		key, value, _ := strings.Cut(strings.Replace(option, ":", "=", 1), "=")
+		switch {
+		case key == "no-new-privileges" && (value == "" || value == "true"):
+		case key == "no-new-privileges" && value == "false":
+			o.NewPrivs = true
+		case key == "seccomp" && value == "unconfined":
+			o.Unconfined = true
+		case key == "seccomp" && value == "default":
+			o.seccomp, o.Unconfined = "", false
+		case key == "seccomp" && value != "":
+			o.seccomp, o.Unconfined = value, false
+		case key == "unmask" && strings.EqualFold(value, "ALL"), option == "systempaths=unconfined":
+			o.Unmask = true
+		case key == "label" && value == "disable":
+		case key == "apparmor" && value == "unconfined":
+		default:
+			return fmt.Errorf("--security-opt %s: unknown option", option)
+		}
+	}
+	return nil
+}
+
+func (o *Run) checkLimits() error {
+	for _, text := range o.ulimits {
+		name, value, ok := strings.Cut(text, "=")
+		soft, hard, both := strings.Cut(value, ":")
+		if !both {
+			hard = soft
+		}
+		s, err1 := limit(soft)
+		h, err2 := limit(hard)
+		if !ok || err1 != nil || err2 != nil || s > h {
+			return fmt.Errorf("--ulimit %s: NAME=SOFT[:HARD] with SOFT at most HARD", text)
+		}
+		if !container.KnownLimit(name) {
+			return fmt.Errorf("--ulimit %s: unknown limit", text)
+		}
+		o.Rlimits = append(o.Rlimits, specs.POSIXRlimit{Type: name, Soft: s, Hard: h})
+	}
+	if o.shm == "" {
+		return nil
+	}
+	size, err := parseSize(o.shm)
+	o.ShmSize = size
+	return err
+}
+
+func limit(text string) (uint64, error) {
+	if text == "-1" || text == "unlimited" {
+		return ^uint64(0), nil
+	}
+	return strconv.ParseUint(text, 10, 64)
+}
+
+// parseSize reads docker's sizes: a number with b, k, m or g.
+func parseSize(text string) (int64, error) {
+	number := strings.TrimSuffix(strings.ToLower(text), "b")
+	shift := 0
+	if at := strings.IndexAny(number, "kmg"); at >= 0 && at == len(number)-1 {
+		shift = 10 * (1 + strings.IndexByte("kmg", number[at]))
+		number = number[:at]
+	}
+	size, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || size <= 0 || size<<shift>>shift != size {
+		return 0, fmt.Errorf("size %q: a positive number with b, k, m or g", text)
+	}
+	return size << shift, nil
+}
+
+// checkEnvironment: files first, flags after; a bare NAME is ours passed on.
+func (o *Run) checkEnvironment() error {
+	var all []string
+	for _, name := range o.envFile {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return fmt.Errorf("--env-file: %w", err)
+		}
+		for line := range strings.SplitSeq(string(text), "\n") {
+			if line = strings.TrimLeft(strings.TrimSuffix(line, "\r"), " \t"); line != "" && line[0] != '#' {
+				if line[0] == '=' || strings.ContainsRune(line, 0) {
+					return fmt.Errorf("--env-file %s: variable %q: NAME=VALUE or NAME", name, line)
+				}
+				all = append(all, line)
+			}
+		}
+	}
+	var env []string
+	for _, entry := range append(all, o.Env...) {
+		name, _, set := strings.Cut(entry, "=")
+		if name == "" || strings.ContainsRune(entry, 0) {
+			return fmt.Errorf("variable %q: NAME=VALUE or NAME", entry)
+		}
+		if !set {
+			value, ours := os.LookupEnv(name)
+			if !ours {
+				continue
+			}
+			entry = name + "=" + value
+		}
+		env = append(env, entry)
+	}
+	o.Env = env
+	return nil
+}
