@@ -40,8 +40,9 @@ func RemoveTree(dirfd int, name string) error {
 }
 
 type removal struct {
-	top   int
-	moved int
+	top    int
+	moved  int
+	buffer [4 << 10]byte // one for all directories: the names are copied out
 }
 
 func openDirectory(dirfd int, name string) (int, error) {
@@ -73,7 +74,7 @@ func permit(dirfd int, name string) error {
 // is left, as a removal while reading may skip some.
 func (r *removal) empty(fd int, path string, depth int) error {
 	for {
-		names, err := list(fd)
+		names, err := r.list(fd)
 		if err != nil {
 			return &os.PathError{Op: "reading", Path: path, Err: err}
 		}
@@ -140,18 +141,17 @@ func (r *removal) raise(fd int, path, name string) error {
 }
 
 // list reads up to a buffer of names from the start of a directory.
-func list(fd int) ([]string, error) {
+func (r *removal) list(fd int) ([]string, error) {
 	if _, err := unix.Seek(fd, 0, 0); err != nil {
 		return nil, err
 	}
-	buffer := make([]byte, 4<<10)
 	var names []string
 	for len(names) == 0 {
-		n, err := unix.ReadDirent(fd, buffer)
+		n, err := unix.ReadDirent(fd, r.buffer[:])
 		if err != nil || n == 0 {
 			return names, err
 		}
-		_, _, names = unix.ParseDirent(buffer[:n], -1, names)
+		_, _, names = unix.ParseDirent(r.buffer[:n], -1, names)
 	}
 	return names, nil
 }
