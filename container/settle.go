@@ -15,10 +15,16 @@ func settle() {
 	if err != nil {
 		return
 	}
+	var ranges [8][2]uintptr // read first: reading touches the program
+	n := 0
 	for line := range strings.Lines(string(maps)) {
-		if start, size, ok := constant(line); ok {
-			_, _, _ = unix.RawSyscall(unix.SYS_MADVISE, start, size, unix.MADV_DONTNEED)
+		if start, size, ok := constant(line); ok && n < len(ranges) {
+			ranges[n] = [2]uintptr{start, size}
+			n++
 		}
+	}
+	for _, r := range ranges[:n] {
+		_, _, _ = unix.RawSyscall(unix.SYS_MADVISE, r[0], r[1], unix.MADV_DONTNEED)
 	}
 }
 

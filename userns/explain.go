@@ -52,10 +52,24 @@ func explainStep(e *StepError, read func(string) string) []string {
 	if cloning && strings.Contains(read("/proc/self/status"), "Seccomp:\t2") {
 		hints = append(hints, "a seccomp filter of an outer container is active: start that container with --security-opt seccomp=unconfined")
 	}
+	if mounts := read("/proc/self/mountinfo"); cloning && mounts != "" && !atRoot(mounts) {
+		hints = append(hints, "the kernel makes no user namespaces for a process in a chroot: enter that directory with pivot_root(8), or bind it as a container's root")
+	}
 	if len(hints) == 0 && cloning && strings.HasPrefix(read("/sys/module/apparmor/parameters/enabled"), "Y") {
 		hints = append(hints, "AppArmor may deny user namespaces to this program (sudo journalctl -k | grep apparmor): sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or load a profile for rl that has the rule userns")
 	}
 	return hints
+}
+
+// atRoot: a mount is on / unless we are in a chroot, where mountinfo shows only
+// what lies below (proc_pid_mountinfo(5), field 5).
+func atRoot(mounts string) bool {
+	for _, line := range nonEmptyLines(mounts) {
+		if fields := strings.Fields(line); len(fields) > 4 && fields[4] == "/" {
+			return true
+		}
+	}
+	return false
 }
 
 func exhausted(read func(string) string) []string {
