@@ -31,8 +31,9 @@ var policy = map[string][]string{
 	"image/toolbox":   {},
 	"container":       {"userns", "storage", "netslirp/config", "cgroups", "security"},
 	"cli/flags":       {},
-	"cli/start":       {"userns", "storage", "netslirp/config", "security", "container", "cli/flags"},
-	"cli":             {"cli/start", "cli/flags", "userns", "storage", "netslirp", "cgroups", "security", "image", "container"},
+	"cli/self":        {},
+	"cli/start":       {"userns", "storage", "netslirp/config", "security", "container", "cli/flags", "cli/self"},
+	"cli":             {"cli/start", "cli/flags", "cli/self", "userns", "storage", "netslirp", "cgroups", "security", "image", "container"},
 	".":               {"cli", "container", "image", "userns"},
 	"testdata":        {},
 }

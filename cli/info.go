@@ -7,12 +7,12 @@ import (
 	"strings"
 
 	"containers/rl/cli/flags"
-	"containers/rl/cli/start"
+	"containers/rl/cli/self"
 )
 
 func versionFlags(*flags.Set) func(Streams, []string) error {
 	return func(s Streams, _ []string) error {
-		_, err := start.PrintVersion(s.Out)
+		_, err := io.WriteString(s.Out, self.Text())
 		return err
 	}
 }
@@ -95,7 +95,7 @@ func flagNames(c Command) (names []string) {
 func manFlags(*flags.Set) func(Streams, []string) error {
 	return func(s Streams, _ []string) error {
 		var b strings.Builder
-		b.WriteString(".TH RL 1 \"\" \"rl " + start.Version + "\"\n.SH NAME\nrl \\- containers for people without root\n.SH SYNOPSIS\n.B rl\n.I COMMAND\n.SH COMMANDS\n")
+		b.WriteString(".TH RL 1 \"\" \"rl " + self.Version + "\"\n.SH NAME\nrl \\- containers for people without root\n.SH SYNOPSIS\n.B rl\n.I COMMAND\n.SH COMMANDS\n")
 		for _, c := range Commands() {
 			fmt.Fprintf(&b, ".SS rl %s %s\n%s.\n", c.Name, roff(c.Args), roff(c.Short))
 			set := flags.New(c.Name)

@@ -3,10 +3,9 @@ package start
 import (
 	"errors"
 	"os"
-	"path"
-	"strings"
 
 	"containers/rl/cli/flags"
+	"containers/rl/cli/self"
 	"containers/rl/container"
 )
 
@@ -15,13 +14,9 @@ import (
 var Begun = begin(os.Args)
 
 // begin runs `rl run` as far as this package can. A container that asks for
-// nothing more ends the process here, as does `rl version`.
+// nothing more ends the process here.
 func begin(args []string) *container.Running {
-	if len(args) == 2 && args[1] == "version" && isCommandLine(args[0]) {
-		_, err := PrintVersion(os.Stdout)
-		os.Exit(Fail(os.Stderr, err))
-	}
-	if len(args) < 3 || args[1] != "run" || !isCommandLine(args[0]) {
+	if len(args) < 3 || args[1] != "run" || !self.IsCommandLine(args[0]) {
 		return nil
 	}
 	set := flags.New("run")
@@ -45,10 +40,4 @@ func begin(args []string) *container.Running {
 	}
 	os.Exit(Fail(streams.Err, err))
 	return nil
-}
-
-// isCommandLine: under other names the binary is a helper or a tool.
-func isCommandLine(argv0 string) bool {
-	name := path.Base(argv0)
-	return strings.HasPrefix(name, "rl") && !strings.HasPrefix(name, "rl-")
 }

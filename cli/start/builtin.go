@@ -2,22 +2,13 @@ package start
 
 import (
 	"fmt"
-	"io"
 	"os"
-	"runtime"
 	"slices"
 
+	"containers/rl/cli/self"
 	"containers/rl/container"
 	"containers/rl/storage"
 )
-
-// Version is rl's own.
-const Version = "0.1.0"
-
-// PrintVersion is the command version.
-func PrintVersion(w io.Writer) (int, error) {
-	return fmt.Fprintf(w, "rl version %s %s/%s\n", Version, runtime.GOOS, runtime.GOARCH)
-}
 
 // BuiltinName is the built-in image's; it cannot be a registry's.
 const BuiltinName = "rl.local/builtin:latest"
@@ -33,7 +24,7 @@ func IsBuiltin(ref string) bool {
 // LookupBuiltin gives the built-in image; ErrNoImage when it is not there, or
 // was made from another binary than ours.
 func LookupBuiltin(host container.Host) (*storage.Image, error) {
-	self, err := SelfName()
+	ours, err := SelfName()
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +32,7 @@ func LookupBuiltin(host container.Host) (*storage.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !slices.Contains(img.Settings.Labels, SelfLabel+"="+self) {
+	if !slices.Contains(img.Settings.Labels, SelfLabel+"="+ours) {
 		img.Close()
 		return nil, fmt.Errorf("%s: made from another binary: %w", BuiltinName, storage.ErrNoImage)
 	}
@@ -54,5 +45,5 @@ func SelfName() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("looking at our own binary: %w", err)
 	}
-	return fmt.Sprintf("%s-%d-%d", Version, info.Size(), info.ModTime().UnixNano()), nil
+	return fmt.Sprintf("%s-%d-%d", self.Version, info.Size(), info.ModTime().UnixNano()), nil
 }
