@@ -50,6 +50,7 @@ type Options struct {
 	ShmSize     int64 // bytes; 0: 64 MiB
 
 	Network    Network
+	Offline    bool // where no network can be had, do without: none was asked for by name
 	Slirp      netconfig.Network
 	DNS        []string
 	DNSSearch  []string

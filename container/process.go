@@ -229,11 +229,16 @@ func inetRequest(a [4]byte) []byte {
 
 func (p *plan) tun(sock userns.Slot) {
 	cfg, name := p.o.Slirp, netconfig.DeviceName
-	tun := p.Do("opening", "/dev/net/tun", unix.SYS_OPENAT, userns.Int(unix.AT_FDCWD), p.Str("/dev/net/tun"), userns.Int(unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK), userns.Int(0)).Save()
+	open := p.Do("opening", tunDevice, unix.SYS_OPENAT, userns.Int(unix.AT_FDCWD), p.Str(tunDevice), userns.Int(unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK), userns.Int(0))
+	none := p.NewLabel()
+	if p.o.Offline {
+		open.OrElse(none)
+	}
+	tun := open.Save()
 	req := netconfig.DeviceRequest()
 	p.Do("making device", name, unix.SYS_IOCTL, tun.Arg(), userns.Int(unix.TUNSETIFF), p.Bytes(req[:]))
 	p.Do("keeping device", name, unix.SYS_IOCTL, tun.Arg(), userns.Int(unix.TUNSETPERSIST), userns.Int(1))
-	p.park("/dev/net/tun", tun, p.shared.tun)
+	p.park(tunDevice, tun, p.shared.tun)
 	p.ifreq(sock, "setting the address of", name, unix.SIOCSIFADDR, inetRequest(cfg.Address4))
 	mask := [4]byte{}
 	order.PutUint32(mask[:], 0)
@@ -250,7 +255,10 @@ func (p *plan) tun(sock userns.Slot) {
 	order.PutUint16(route[56:], unix.RTF_UP|unix.RTF_GATEWAY)
 	p.Do("adding the default route by", netconfig.Text4(cfg.Gateway4), unix.SYS_IOCTL, sock.Arg(), userns.Int(unix.SIOCADDRT), p.Bytes(route))
 	p.inet6(sock)
+	p.Mark(none)
 }
+
+const tunDevice = "/dev/net/tun"
 
 // inet6 is left out where the kernel has no IPv6. in6_rtmsg is destination, source, gateway, type, lengths,
 // metric, info, flags, index.

@@ -63,9 +63,26 @@ func Start(h Host, o *Options) (r *Running, err error) {
 		err = errors.Join(guarded, child.Forward(commonSignals...))
 	}
 	if err == nil && o.Network == NetworkSlirp {
-		err = netconfig.Prepare(r.plan.shared.tun)
+		err = r.connect()
 	}
 	return r, err
+}
+
+// connect prepares the device; where there is none, and none was asked for by
+// name, the container goes without.
+func (r *Running) connect() error {
+	err := netconfig.Prepare(r.plan.shared.tun)
+	if err == nil || !r.plan.o.Offline {
+		return err
+	}
+	fd, why := unix.Open(tunDevice, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if why == nil {
+		unix.Close(fd)
+		return err
+	}
+	r.plan.o.Network = NetworkNone
+	r.Notice = fmt.Sprintf("no network but loopback: opening %s: %v: sudo modprobe tun && sudo chmod 666 %[1]s", tunDevice, why)
+	return nil
 }
 
 // release gives back what prepare made; it does so once.

@@ -28,6 +28,9 @@ var namespaceFlags = map[specs.LinuxNamespaceType]uintptr{
 
 // Running is a container whose program is executed, and not yet waited for.
 type Running struct {
+	// Notice says what the container goes without, or is empty.
+	Notice string
+
 	child   *userns.Child
 	plan    *plan
 	host    Host

@@ -33,6 +33,9 @@ func explainStep(e *StepError, read func(string) string) []string {
 	if e.Err == unix.ENOSPC && cloning {
 		return exhausted(read)
 	}
+	if e.Op == "opening" && e.Object == "/dev/net/tun" {
+		return []string{"sudo modprobe tun && sudo chmod 666 /dev/net/tun, or run with --network host or none"}
+	}
 	if e.Err == unix.EINVAL && e.Op == "binding" {
 		return []string{"what is mounted below a source cannot be left out in a user namespace: bind it with the option rbind, which is the default"}
 	}

@@ -81,6 +81,7 @@ func (o *Run) checkNetwork(cold *Cold) (err error) {
 		o.Network = container.NetworkNone
 	case "slirp", "slirp4netns":
 		o.Network = container.NetworkSlirp
+		o.Offline = !o.flags.Changed("network")
 	default:
 		return fmt.Errorf("--network %s: slirp, host or none", o.network)
 	}

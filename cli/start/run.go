@@ -117,7 +117,11 @@ func (o *Run) Start(s Streams, args []string, cold *Cold) (*container.Running, e
 		o.Image.Close()
 		return nil, err
 	}
-	return container.Start(host, &o.Options)
+	running, err := container.Start(host, &o.Options)
+	if err == nil && running.Notice != "" {
+		fmt.Fprintf(s.Err, "rl: %s\n", running.Notice)
+	}
+	return running, err
 }
 
 func (o *Run) streams(s Streams) error {
