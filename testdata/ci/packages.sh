@@ -1,10 +1,10 @@
 # shellcheck shell=bash disable=SC2154
 # The Debian packages that the tests need. Sourced by testdata/test.
 
-# What it is for: id maps; images; the registry; the seccomp compiler's reference and helpers in C and assembly; the network; the VM.
+# What it is for: id maps; images and a peer that reads them; the registry; the seccomp compiler's reference and helpers in C and assembly; the network; the VM.
 packages=(
   uidmap util-linux passwd procps file ca-certificates
-  busybox-static mmdebstrap docker-registry
+  busybox-static mmdebstrap podman docker-registry
   gcc libc6-dev binutils libseccomp-dev python3
   iperf3 iproute2 fuse3 attr
   e2fsprogs qemu-system-x86
