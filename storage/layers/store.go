@@ -49,6 +49,10 @@ func Open(d storage.Dirs) (*Store, error) {
 		users.Close()
 		return nil, fmt.Errorf("locking the store: %w", err)
 	}
+	if err := mendLinks(d.Graph()); err != nil {
+		users.Close()
+		return nil, fmt.Errorf("opening the store: %w", err)
+	}
 	store, err := getStore(cstorage.StoreOptions{
 		RunRoot:            filepath.Join(d.Run, "storage"),
 		GraphRoot:          d.Graph(),
