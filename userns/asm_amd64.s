@@ -49,15 +49,32 @@ child:
 	INT	$3
 
 // forward is the handler: the signal is in DI, and all registers come back from
-// the kernel's frame.
+// the kernel's frame. Until there is a program to send to, one signal is kept
+// for it; another one ends us.
 TEXT forward<>(SB),NOSPLIT|NOFRAME,$0
 	MOVL	DI, SI
 	MOVL	·forwardTo(SB), DI
+	TESTL	DI, DI
+	JLT	hold
 	XORL	DX, DX
 	XORL	R10, R10
 	MOVL	$424, AX // SYS_pidfd_send_signal
 	SYSCALL
 	RET
+hold:
+	MOVQ	·held(SB), AX
+	TESTQ	AX, AX
+	JNE	leave
+	MOVL	SI, CX
+	MOVQ	$1, AX
+	SHLQ	CX, AX
+	MOVQ	AX, ·held(SB)
+	RET
+leave:
+	LEAL	128(SI), DI
+	MOVL	$231, AX // SYS_exit_group
+	SYSCALL
+	INT	$3
 
 TEXT restore<>(SB),NOSPLIT|NOFRAME,$0
 	MOVL	$15, AX // SYS_rt_sigreturn

@@ -46,15 +46,30 @@ child:
 	CALL	(R20)
 	BRK
 
-// forward is the handler: the signal is in R0, the way back in R30.
+// forward is the handler: the signal is in R0, the way back in R30. Until there
+// is a program to send to, one signal is kept for it; another one ends us.
 TEXT forward<>(SB),NOSPLIT|NOFRAME,$0
 	MOVD	R0, R1
 	MOVW	·forwardTo(SB), R0
+	CMPW	$0, R0
+	BLT	hold
 	MOVD	$0, R2
 	MOVD	$0, R3
 	MOVD	$424, R8 // SYS_pidfd_send_signal
 	SVC
 	RET
+hold:
+	MOVD	·held(SB), R2
+	CBNZ	R2, leave
+	MOVD	$1, R2
+	LSL	R1, R2, R2
+	MOVD	R2, ·held(SB)
+	RET
+leave:
+	ADD	$128, R1, R0
+	MOVD	$94, R8 // SYS_exit_group
+	SVC
+	BRK
 
 // func forwardPC() (handler, restorer uintptr)
 TEXT ·forwardPC(SB),NOSPLIT,$0-16

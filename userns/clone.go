@@ -26,6 +26,7 @@ type Child struct {
 	reset     []int // signals that Go handles; none when the kernel has reset them
 	first     *Script
 	script    *Script // running; what the child reads must stay where it is
+	fork      *cloneArgs
 	forwarded []forwarded
 	reaped    bool
 	status    unix.WaitStatus
@@ -77,7 +78,7 @@ type cloneArgs struct {
 func (c *Child) clone(flags uintptr) syscall.Errno {
 	c.block.word, c.block.release = 1, 0
 	const room = stackSize - 128
-	pidfd := (*int32)(unsafe.Pointer(&c.arena[unsafe.Sizeof(block{})]))
+	pidfd := c.pidfdWord()
 	*pidfd = -1
 	args := &cloneArgs{flags: uint64(flags), childTID: uint64(uintptr(unsafe.Pointer(&c.block.word))), exitSignal: uint64(unix.SIGCHLD),
 		stack: uint64(uintptr(unsafe.Pointer(&c.arena[0]))), stackSize: room}
@@ -159,8 +160,28 @@ func (c *Child) Begin(s *Script) {
 	if len(s.ops) > 0 {
 		b.next, b.nextCount = &s.ops[0], uintptr(len(s.ops))
 	}
+	if s.inside != nil {
+		c.prepareFork(s.inside)
+	}
 	c.wake()
 }
+
+// prepareFork: the stack of the second child is the lower half of the first
+// one's, above the block.
+func (c *Child) prepareFork(inside *Script) {
+	inside.link()
+	inside.results = make([]uintptr, inside.slots+1)
+	pidfd := c.pidfdWord()
+	*pidfd = -1
+	c.fork = &cloneArgs{flags: unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_FILES | unix.CLONE_PARENT | unix.CLONE_PIDFD,
+		pidfd: uint64(uintptr(unsafe.Pointer(pidfd))), stack: uint64(uintptr(unsafe.Pointer(&c.arena[0]))), stackSize: stackSize / 2}
+	b := c.block
+	b.fork, b.entry = c.fork, entry()
+	b.inside, b.insideSize, b.insideRes = &inside.ops[0], uintptr(len(inside.ops)), &inside.results[0]
+}
+
+// pidfdWord is where the kernel writes the descriptor.
+func (c *Child) pidfdWord() *int32 { return (*int32)(unsafe.Pointer(&c.arena[unsafe.Sizeof(block{})])) }
 
 // Finish waits for what Begin began, as Run does.
 func (c *Child) Finish() error {
@@ -199,10 +220,14 @@ func (c *Child) left() {
 // outcome reads the record before the memory is given back.
 func (c *Child) outcome() error {
 	b, part := *c.block, c.script
-	if b.next != nil || len(part.ops) == 0 {
+	switch {
+	case b.part == 2:
+		part = part.inside
+		c.adopt(int(b.forked), int(*c.pidfdWord()))
+	case b.part == 0 || len(part.ops) == 0:
 		part = c.first
 	}
-	c.first, c.script = nil, nil
+	c.first, c.script, c.fork = nil, nil, nil
 	c.forget()
 	step := part.names[min(int(b.at), len(part.names)-1)]
 	e := &StepError{Op: step.op, Object: step.object, Step: int(b.at), Err: syscall.Errno(b.errno)}
@@ -221,6 +246,13 @@ func (c *Child) outcome() error {
 	e.Signal = status.Signal()
 	c.closePIDFD()
 	return e
+}
+
+// adopt takes the child of our child for the one that is meant.
+func (c *Child) adopt(pid, pidfd int) {
+	_, _ = c.Wait()
+	c.closePIDFD()
+	c.PID, c.PIDFD, c.reaped = pid, pidfd, false
 }
 
 func (c *Child) forget() {

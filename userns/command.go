@@ -62,15 +62,25 @@ func (p *Process) Wait() error {
 // user namespace with the maps. It has our standard streams and environment,
 // and dies with us.
 func Command(m Map, role string, args []string) (*Process, error) {
-	return launch(NewScript(smallScript), "/proc/self/exe", append([]string{role}, args...), os.Environ(), [3]int{0, 1, 2},
+	return CommandWith(m, role, args, [3]int{0, 1, 2})
+}
+
+// CommandWith is Command with other standard streams.
+func CommandWith(m Map, role string, args []string, stdio [3]int) (*Process, error) {
+	return launch(NewScript(smallScript), "/proc/self/exe", append([]string{role}, args...), os.Environ(), stdio,
 		Config{Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS, OwnFiles: true}, &m)
 }
 
-// CommandIn is Command in a user namespace that exists.
-func CommandIn(usernsFD int, role string, args []string) (*Process, error) {
+// CommandIn is CommandWith in a user namespace that exists.
+func CommandIn(usernsFD int, role string, args []string, stdio [3]int) (*Process, error) {
 	s := NewScript(smallScript)
 	s.Do("joining", "the user namespace", unix.SYS_SETNS, Int(usernsFD), Int(unix.CLONE_NEWUSER))
-	return launch(s, "/proc/self/exe", append([]string{role}, args...), os.Environ(), [3]int{0, 1, 2}, Config{OwnFiles: true}, nil)
+	s.Do("unsharing", "mounts", unix.SYS_UNSHARE, Int(unix.CLONE_NEWNS))
+	for _, nr := range []uintptr{unix.SYS_SETRESGID, unix.SYS_SETRESUID} {
+		s.Do("becoming root of", "the user namespace", nr, Int(0), Int(0), Int(0))
+	}
+	s.Do("setting", "the parent-death signal", unix.SYS_PRCTL, Int(unix.PR_SET_PDEATHSIG), Int(int(unix.SIGKILL)), Int(0), Int(0), Int(0))
+	return launch(s, "/proc/self/exe", append([]string{role}, args...), os.Environ(), stdio, Config{OwnFiles: true}, nil)
 }
 
 // launch runs a program after the steps of s, and returns when it is executed.
@@ -110,6 +120,23 @@ func begin(s *Script, path string, argv, env []string, stdio [3]int, c Config, m
 	s.ExecAny([]string{path}, argv, env)
 	child.Begin(s)
 	return &Process{argv[0], child}, nil
+}
+
+// Session starts our own binary again under the name role, in a session of its
+// own, with report as its descriptor 3 and no input. It dies with us unless it
+// clears its parent-death signal.
+func Session(role string, args []string, report int) (*Process, error) {
+	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("opening /dev/null: %w", err)
+	}
+	defer unix.Close(null)
+	s := NewScript(smallScript)
+	s.Do("starting session", "", unix.SYS_SETSID)
+	high := s.Do("moving", "a descriptor", unix.SYS_FCNTL, Int(report), Int(unix.F_DUPFD_CLOEXEC), Int(4)).Save()
+	s.Do("moving", "a descriptor", unix.SYS_DUP3, high.Arg(), Int(3), Int(0))
+	s.Do("closing", "descriptors", unix.SYS_CLOSE_RANGE, Int(4), Int(int64(^uint32(0))), Int(unix.CLOSE_RANGE_CLOEXEC)).Ignore()
+	return launch(s, "/proc/self/exe", append([]string{role}, args...), os.Environ(), [3]int{null, 1, 2}, Config{OwnFiles: true}, nil)
 }
 
 // Detached starts a static program of ours, given as an ELF file, with files as

@@ -12,6 +12,7 @@ const (
 	opCopy          // 4 bytes
 	opTryExec       // a path that may be missing or closed to us
 	opNoExec        // the end of the paths
+	opFork          // the next part is for a child of our own
 )
 
 // operation is one row of the table. It holds no Go pointer, so that the child
@@ -42,6 +43,14 @@ type block struct {
 	errno     uintptr  // of the operation that failed
 	failed    uintptr
 	telling   uintptr // EACCES of an earlier path
+
+	part       uintptr // which script runs: the prologue, that of Begin, what it forks for
+	forked     uintptr // the process made for the last part, as its parent's namespace numbers it
+	fork       *cloneArgs
+	entry      uintptr
+	inside     *operation // the last part
+	insideSize uintptr
+	insideRes  *uintptr
 }
 
 const (
@@ -62,6 +71,7 @@ func interpret(b *block) {
 	for at := uintptr(0); ; {
 		if at >= b.count && b.next != nil {
 			b.ops, b.count, b.next, at = b.next, b.nextCount, nil, 0
+			b.part = 1
 		}
 		if at >= b.count {
 			break
@@ -149,6 +159,8 @@ func pseudo(b *block, op *operation, next uintptr) uintptr {
 	case opCopy:
 		to, from := (**uint32)(unsafe.Pointer(&op.args[0])), (**uint32)(unsafe.Pointer(&op.args[1]))
 		**to = **from
+	case opFork:
+		fork(b)
 	case opNoExec:
 		b.errno, b.failed = uintptr(syscall.ENOENT), 1
 		if b.telling != 0 {
@@ -156,6 +168,28 @@ func pseudo(b *block, op *operation, next uintptr) uintptr {
 		}
 	}
 	return next
+}
+
+// fork makes the process of the last part, with a stack of its own in our
+// memory, and ends when that has left it (CLONE_VFORK). The new one is our
+// parent's child, as we are (CLONE_PARENT).
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func fork(b *block) {
+	ops, count, results := b.ops, b.count, b.results
+	b.ops, b.count, b.results, b.part = b.inside, b.insideSize, b.insideRes, 2
+	pid := rawClone(b.fork, b, b.entry)
+	if int(pid) < 0 {
+		b.ops, b.count, b.results, b.part = ops, count, results, 1
+		b.errno, b.failed = -pid, 1
+		return
+	}
+	b.forked = pid
+	for {
+		syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0)
+	}
 }
 
 // rawClone is clone(2) and rawClone3 clone3(2); only the parent returns. pid

@@ -18,7 +18,8 @@ type Script struct {
 	vectors [][]uintptr
 	slots   int
 	results []uintptr
-	labels  []int // index of the operation that a label marks
+	labels  []int   // index of the operation that a label marks
+	inside  *Script // of Fork
 }
 
 // name is what an error says of a step; whole sentences cost too much here.
@@ -193,6 +194,14 @@ func (s *Script) ExecAny(paths, argv, env []string) {
 // ExecFD ends the script with the program of a descriptor (execveat(2)).
 func (s *Script) ExecFD(fd Arg, object string, argv, env []string) {
 	s.Do(execOp, object, unix.SYS_EXECVEAT, fd, s.Str(""), s.Strings(argv), s.Strings(env), Int(unix.AT_EMPTY_PATH))
+}
+
+// Fork ends the script: a child of the child runs the next one. That is how a
+// pid namespace is joined: setns(2) moves only the children into it. The child
+// is then the caller's own, and what Wait waits for.
+func (s *Script) Fork(inside *Script) {
+	s.inside = inside
+	s.add(operation{kind: opFork}, "forking", "in the namespaces")
 }
 
 // link turns labels into indices. Steps only jump forward, so a script ends.
