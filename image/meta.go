@@ -17,10 +17,14 @@ func (u *unpacker) meta(h *tar.Header, parent int, base string) error {
 		if u.opts.SingleID {
 			u.squashed = true
 		} else if err := unix.Fchownat(parent, base, h.Uid, h.Gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-			if errors.Is(err, unix.EINVAL) {
+			switch {
+			case errors.Is(err, unix.EINVAL) && u.opts.Plain:
+				u.squashed = true // it stays root's: an archive of the user's own names ids of the host
+			case errors.Is(err, unix.EINVAL):
 				return fmt.Errorf("owner %d:%d is not in the id map: a larger range in /etc/subuid and /etc/subgid is needed: %w", h.Uid, h.Gid, err)
+			default:
+				return err
 			}
-			return err
 		}
 	}
 	if h.Typeflag == tar.TypeSymlink {

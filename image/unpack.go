@@ -17,6 +17,9 @@ import (
 type UnpackOptions struct {
 	SingleID bool  // only our own id exists: every file is root's
 	MaxSize  int64 // bytes of all files, holes included; 0: no limit
+	Plain    bool  // not a layer: names that would hide others are names
+	// Name gives an entry another name, or says false to leave it out; or nil.
+	Name func(string) (string, bool)
 }
 
 // unpacker writes one layer. All names are resolved below root.
@@ -152,11 +155,20 @@ const (
 
 func (u *unpacker) entry(h *tar.Header, r io.Reader) error {
 	name := path.Clean("/" + h.Name)[1:]
+	if u.opts.Name != nil {
+		var wanted bool
+		if name, wanted = u.opts.Name(name); !wanted {
+			return nil
+		}
+		if h.Typeflag == tar.TypeLink {
+			h.Linkname, _ = u.opts.Name(path.Clean("/" + h.Linkname)[1:])
+		}
+	}
 	if name == "" {
 		return u.meta(h, u.root, ".")
 	}
 	dir, base := path.Dir(name), path.Base(name)
-	if strings.HasPrefix(base, whiteout) {
+	if !u.opts.Plain && strings.HasPrefix(base, whiteout) {
 		return u.whiteout(dir, base)
 	}
 	if err := u.enter(dir); err != nil {
@@ -208,6 +220,8 @@ func (u *unpacker) clear(base string) error {
 	switch {
 	case err == nil, errors.Is(err, unix.ENOENT):
 		return nil
+	case u.opts.Plain && errors.Is(err, unix.EISDIR):
+		return fmt.Errorf("cannot overwrite directory %s with a file", base)
 	case errors.Is(err, unix.EISDIR), errors.Is(err, unix.EPERM):
 		return removeAt(u.parent, base)
 	}
@@ -250,6 +264,9 @@ func (u *unpacker) directory(base string, mode uint32) error {
 	}
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
 		return nil
+	}
+	if u.opts.Plain {
+		return fmt.Errorf("cannot overwrite %s with a directory", base)
 	}
 	if err := unix.Unlinkat(u.parent, base, 0); err != nil {
 		return err
