@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"containers/rl/cli/flags"
 	"containers/rl/cli/start"
@@ -27,9 +28,36 @@ type Command struct {
 func Commands() []Command {
 	return []Command{
 		{"run", "[FLAGS] IMAGE [COMMAND [ARG...]]", "Run a command in a new container", runFlags},
+		{"exec", "[FLAGS] CONTAINER COMMAND [ARG...]", "Run a command in a container that runs", execFlags},
+		{"attach", "[FLAGS] CONTAINER", "Join the streams of a container that runs", attachFlags},
+		{"create", "[FLAGS] IMAGE [COMMAND [ARG...]]", "Make a container without starting it", createFlags},
+		{"start", "[FLAGS] CONTAINER...", "Start containers that were made before", startFlags},
+		{"stop", "[FLAGS] CONTAINER...", "Stop containers", stopFlags},
+		{"restart", "[FLAGS] CONTAINER...", "Stop containers and start them again", restartFlags},
+		{"kill", "[FLAGS] CONTAINER...", "Send a signal to containers", killFlags},
+		{"wait", "CONTAINER...", "Wait until containers end, and print their status", waitFlags},
+		{"rm", "[FLAGS] CONTAINER...", "Remove containers", rmFlags},
+		{"ps", "[FLAGS]", "List containers", psFlags},
+		{"cp", "[FLAGS] CONTAINER:PATH|PATH|- CONTAINER:PATH|PATH|-", "Copy files into and out of containers", cpFlags},
+		{"diff", "[FLAGS] CONTAINER", "List what a container changed of its image's files", diffFlags},
+		{"export", "[FLAGS] CONTAINER", "Write a container's files as an archive", exportFlags},
+		{"top", "CONTAINER [COLUMN...]", "List the processes of a container", topFlags},
+		{"stats", "[FLAGS] [CONTAINER...]", "Show what containers use", statsFlags},
+		{"events", "[FLAGS]", "Show what happens to containers", eventsFlags},
+		{"pause", "[FLAGS] CONTAINER...", "Stop all processes of containers for a while", pauseFlags},
+		{"unpause", "[FLAGS] CONTAINER...", "Let them go on", unpauseFlags},
+		{"rename", "CONTAINER NAME", "Give a container another name", renameFlags},
+		{"logs", "[FLAGS] CONTAINER", "Show what a container wrote", logsFlags},
+		{"inspect", "[FLAGS] CONTAINER|IMAGE...", "Show all that is known of containers and images", inspectFlags},
 		{"pull", "[FLAGS] IMAGE...", "Download images", pullFlags},
 		{"images", "[FLAGS]", "List images", imagesFlags},
 		{"rmi", "[FLAGS] IMAGE...", "Remove images", rmiFlags},
+		{"container exists", "CONTAINER", "Tell by the status whether a container is there", existsFlags},
+		{"container prune", "[FLAGS]", "Remove all containers that do not run", pruneFlags},
+		{"healthcheck run", "CONTAINER", "Check a container's health once", healthcheckFlags},
+		{"image exists", "IMAGE", "Tell by the status whether an image is there", imageExistsFlags},
+		{"generate systemd", "[FLAGS] CONTAINER", "Print a unit that starts a container at boot", generateFlags},
+		{"unshare", "[COMMAND [ARG...]]", "Run a command in the user namespace of rl's files", unshareFlags},
 		{"doctor", "", "Show what this host has, lacks, and how to mend it", doctorFlags},
 		{"version", "", "Show the version", versionFlags},
 		{"completion", "bash", "Print a shell completion script", completionFlags},
@@ -58,12 +86,13 @@ func Main(args []string, s Streams) int {
 	if args[0] == "--help" || args[0] == "-h" {
 		args[0] = "help"
 	}
+	args = ungroup(args)
 	c, ok := find(args[0])
 	if !ok {
-		return start.Fail(s.Err, usageError{Text: fmt.Sprintf("unknown command %q", args[0])})
+		return start.Fail(s.Err, usageError{Text: fmt.Sprintf("unknown command %q", strings.Join(args[:min(2, len(args))], " "))})
 	}
 	set := flags.New(c.Name)
-	set.SetInterspersed(c.Name != "run")
+	set.SetInterspersed(c.Name != "run" && c.Name != "create" && c.Name != "exec" && c.Name != "unshare")
 	run := c.Flags(set)
 	switch err := set.Parse(args[1:]); {
 	case errors.Is(err, flags.ErrHelp):

@@ -11,6 +11,7 @@ import (
 
 	"containers/rl/cli/flags"
 	"containers/rl/cli/start"
+	"containers/rl/container"
 	"containers/rl/storage"
 	"containers/rl/storage/layers"
 )
@@ -114,17 +115,33 @@ func ago(t time.Time) string {
 	if t.IsZero() || t.Unix() <= 0 {
 		return "N/A"
 	}
+	return duration(time.Since(t)) + " ago"
+}
+
+// duration is said as docker does (units.HumanDuration).
+func duration(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d < time.Second:
+		return "Less than a second"
+	case d < 2*time.Second:
+		return "1 second"
+	case d >= time.Minute && d < 2*time.Minute:
+		return "About a minute"
+	case d >= time.Hour && d < 2*time.Hour:
+		return "About an hour"
+	}
 	for _, unit := range []struct {
-		name string
-		long time.Duration
-	}{{"year", 365 * 24 * time.Hour}, {"month", 30 * 24 * time.Hour}, {"week", 7 * 24 * time.Hour}, {"day", 24 * time.Hour}, {"hour", time.Hour}, {"minute", time.Minute}} {
-		if n := int(time.Since(t) / unit.long); n == 1 {
-			return "1 " + unit.name + " ago"
-		} else if n > 1 {
-			return fmt.Sprintf("%d %ss ago", n, unit.name)
+		name  string
+		long  time.Duration
+		until time.Duration
+	}{{"seconds", time.Second, time.Minute}, {"minutes", time.Minute, time.Hour}, {"hours", time.Hour, 2 * day}, {"days", day, 14 * day},
+		{"weeks", 7 * day, 60 * day}, {"months", 30 * day, 730 * day}} {
+		if d < unit.until {
+			return fmt.Sprintf("%d %s", d/unit.long, unit.name)
 		}
 	}
-	return "Less than a minute ago"
+	return fmt.Sprintf("%d years", d/(365*day))
 }
 
 func rmiFlags(f *flags.Set) func(Streams, []string) error {
@@ -137,7 +154,15 @@ func rmiFlags(f *flags.Set) func(Streams, []string) error {
 		if err != nil {
 			return err
 		}
-		return inside(host, roleRmi, append([]string{host.Dirs.Data, host.Dirs.Run, fmt.Sprint(*force)}, args...)...)
+		free, used := freeImages(host, args, *force)
+		if len(free) > 0 {
+			words := []string{host.Dirs.Data, host.Dirs.Run, fmt.Sprint(*force)}
+			err = inside(host, roleRmi, append(words, free...)...)
+		}
+		if used != nil {
+			return removalCode(used, storage.ErrNoImage, storage.ErrInUse)
+		}
+		return err
 	}
 }
 
@@ -164,5 +189,50 @@ func rmiInside(s Streams, args []string) (err error) {
 			fmt.Fprintf(s.Out, "Deleted: %s\n", id)
 		}
 	}
-	return errors.Join(failed...)
+	return removalCode(errors.Join(failed...), storage.ErrNoImage, storage.ErrInUse)
+}
+
+// freeImages gives those of the images that no container has, whether it runs or
+// not. With force such containers are removed (podman-rmi(1)).
+func freeImages(host container.Host, refs []string, force bool) (free []string, used error) {
+	list, err := container.List(host.Dirs)
+	if err != nil {
+		return nil, err
+	}
+	names, err := host.Dirs.Names()
+	if err != nil {
+		return nil, err
+	}
+	var failed []error
+	for _, ref := range refs {
+		err := freeImage(host, list, names, ref, force)
+		if err == nil {
+			free = append(free, ref)
+		}
+		failed = append(failed, err)
+	}
+	return free, errors.Join(failed...)
+}
+
+func freeImage(host container.Host, list []*container.Info, names map[string][]string, ref string, force bool) error {
+	img, err := host.Dirs.Lookup(ref)
+	if err != nil {
+		return nil // the second self says so
+	}
+	img.Close()
+	if _, err := host.Dirs.FullName(ref); err == nil && len(names[img.ID]) > 1 {
+		return nil // only a name goes
+	}
+	for _, i := range list {
+		switch {
+		case i.ImageID != img.ID:
+		case !force:
+			return fmt.Errorf("removing image %s: container %s uses it: %w: rl rm %[2]s, or rl rmi --force %[1]s", ref, i.Name(), storage.ErrInUse)
+		default:
+			if err := container.Delete(host, i, true); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

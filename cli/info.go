@@ -65,7 +65,8 @@ _rl() {
     case "$current" in
     -*) ;;
     *) case "${COMP_WORDS[1]}" in
-       run|rmi) words=$(rl images 2>/dev/null | awk 'NR>1 {print $1 ":" $2}') ;;
+       run|create|rmi) words=$(rl images 2>/dev/null | awk 'NR>1 {print $1 ":" $2}') ;;
+       attach|exec|inspect|kill|logs|pause|rename|restart|rm|start|stop|top|unpause|wait) words=$(rl ps -a --format '{{.Names}}' 2>/dev/null) ;;
        *) words= ;;
        esac ;;
     esac

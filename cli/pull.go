@@ -72,12 +72,17 @@ func (r *pullRequest) start(host container.Host) error {
 	return inside(host, rolePull, string(text))
 }
 
-// inside runs a role of ours in the user namespace; it has said what was wrong.
+// inside runs a role of ours in the user namespace.
 func inside(host container.Host, role string, args ...string) error {
 	process, err := userns.Command(host.IDs, role, args)
 	if err != nil {
 		return err
 	}
+	return secondSelf(process)
+}
+
+// secondSelf waits for a role of ours; it has said what was wrong.
+func secondSelf(process *userns.Process) error {
 	// An interrupt of the terminal reaches both; the second one cleans up.
 	ignored := make(chan os.Signal, 8)
 	signal.Notify(ignored, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
@@ -87,7 +92,7 @@ func inside(host container.Host, role string, args ...string) error {
 			process.Signal(s.(syscall.Signal))
 		}
 	}()
-	err = process.Wait()
+	err := process.Wait()
 	var exit *userns.ExitError
 	if errors.As(err, &exit) && exit.Status.Exited() {
 		return container.Exit{Code: exit.Status.ExitStatus()}
@@ -131,6 +136,9 @@ var cold = &start.Cold{Find: findImage, Seccomp: seccomp, Network: netslirp.Pars
 func runFlags(f *flags.Set) func(Streams, []string) error {
 	run := start.New(f)
 	return func(s Streams, args []string) error {
+		if run.Detached { // package start does it when we are called rl
+			return start.Detach(s, append([]string{"run"}, f.Raw()...))
+		}
 		running, err := run.Start(s, args, cold)
 		if err != nil {
 			return err
@@ -139,9 +147,28 @@ func runFlags(f *flags.Set) func(Streams, []string) error {
 	}
 }
 
+// monitorInside stays with a detached container, when package start could not
+// begin it.
+func monitorInside(s Streams, args []string) error {
+	if len(args) < 2 || args[0] != "run" {
+		return errors.New(start.RoleMonitor + " is for rl itself")
+	}
+	set := flags.New("run")
+	set.SetInterspersed(false)
+	run := start.New(set)
+	if err := set.Parse(args[1:]); err != nil {
+		return usageError{Text: err.Error(), Command: "run"}
+	}
+	running, err := run.Start(s, set.Args(), cold)
+	if err != nil {
+		return err
+	}
+	return running.Finish(serve)
+}
+
 // Continue serves a container that package start has begun.
 func Continue(running *container.Running, s Streams) int {
-	return start.Fail(s.Err, running.Finish(serve))
+	return start.Done(s, running.Finish(serve))
 }
 
 func serve(tun int, n config.Network, first []byte) (io.Closer, error) {

@@ -24,6 +24,9 @@ var roles = map[string]func(Streams, []string) error{
 	roleRmi:              rmiInside,
 	roleBuiltin:          builtinInside,
 	container.RoleRemove: removeInside,
+	start.RoleMonitor:    monitorInside,
+	roleTree:             treeInside,
+	roleUnshare:          unshareInside,
 }
 
 // Role runs what argv[0] names; false when it names nothing of ours.
@@ -32,7 +35,7 @@ func Role(argv []string, s Streams) (int, bool) {
 	if !ok {
 		return 0, false
 	}
-	return start.Fail(s.Err, run(s, argv[1:])), true
+	return start.Done(s, run(s, argv[1:])), true
 }
 
 // removeInside removes what belongs to ids of the user namespace.

@@ -34,6 +34,9 @@ type plan struct {
 	root   userns.Slot
 	place  string // in the container, of shared.target
 	shared shared
+	out    *output // nil: our own streams are the container's
+	joins  bool    // a container that runs
+	stdin  int     // the other end of a standard input that nobody writes to yet
 }
 
 // steps is how many a common container has.
@@ -76,7 +79,7 @@ func (p *plan) detach() {
 
 // becomeRoot: with keep-id our own id is not 0 inside; the set-up runs as 0.
 func (p *plan) becomeRoot() {
-	if !p.ids.Single() {
+	if !p.ids.Single() && !p.o.KeepGroups {
 		p.Do("dropping supplementary groups", "", unix.SYS_SETGROUPS, userns.Int(0), userns.Int(0)).Ignore(unix.EPERM)
 	}
 	p.Do("setting group id", "0", unix.SYS_SETRESGID, userns.Int(0), userns.Int(0), userns.Int(0))
@@ -187,20 +190,25 @@ func (p *plan) makeDir(name string) {
 	p.close(parent)
 }
 
-// terminal opens the container's own ptmx; the peer becomes stdio (TIOCGPTPEER,
-// Linux 4.13, needs no path that the image could have replaced).
+// terminal opens the container's terminal and makes it /dev/console.
 func (p *plan) terminal() {
 	if !p.o.TTY {
 		return
 	}
+	p.openTerminal()
+	p.target("/dev/console", false)
+	p.graft(tree{object: "/dev/console", dir: userns.Int(p.shared.terminal), path: "", source: fdPath(p.shared.terminal)})
+}
+
+// openTerminal opens the container's own ptmx; the peer becomes stdio
+// (TIOCGPTPEER, Linux 4.13, needs no path that the image could have replaced).
+func (p *plan) openTerminal() {
 	master := p.resolve("/dev/pts/ptmx", unix.O_RDWR|unix.O_NOCTTY, 0).Save()
 	p.Do("unlocking the terminal", "/dev/pts/ptmx", unix.SYS_IOCTL, master.Arg(), userns.Int(unix.TIOCSPTLCK), p.Bytes(make([]byte, 4)))
 	p.park("/dev/pts/ptmx", master, p.shared.console)
-	peer := p.Do("opening the terminal", "/dev/pts/0", unix.SYS_IOCTL, userns.Int(p.shared.console), userns.Int(unix.TIOCGPTPEER), userns.Int(unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)).Save()
+	peer := p.Do("opening the terminal", "/dev/pts/ptmx", unix.SYS_IOCTL, userns.Int(p.shared.console), userns.Int(unix.TIOCGPTPEER), userns.Int(unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)).Save()
 	p.Do("moving the descriptor of", "the terminal", unix.SYS_DUP3, peer.Arg(), userns.Int(p.shared.terminal), userns.Int(unix.O_CLOEXEC))
 	p.close(peer)
-	p.target("/dev/console", false)
-	p.graft(tree{object: "/dev/console", dir: userns.Int(p.shared.terminal), path: "", source: fdPath(p.shared.terminal)})
 }
 
 // pivot: both directories are ".", so that no put_old directory is needed

@@ -17,7 +17,11 @@ import (
 // user's program.
 func (p *plan) process() error {
 	process := p.spec.Process
-	p.workdir(process.Cwd)
+	if p.joins {
+		p.Do("exec: changing directory to", process.Cwd, unix.SYS_CHDIR, p.Str(process.Cwd))
+	} else {
+		p.workdir(process.Cwd)
+	}
 	p.stdio()
 	if err := p.limits(); err != nil {
 		return err
@@ -33,7 +37,7 @@ func (p *plan) process() error {
 	p.identity()
 	p.capabilities(mask)
 	p.dieWithSupervisor()
-	p.Do("setting umask", "022", unix.SYS_UMASK, userns.Int(0o022))
+	p.Do("setting umask", "", unix.SYS_UMASK, userns.Int(p.o.Umask))
 	if process.NoNewPrivileges {
 		p.prctl("setting", "no_new_privs", unix.PR_SET_NO_NEW_PRIVS, 1)
 		p.filter()
@@ -61,6 +65,11 @@ func (p *plan) stdio() {
 	for i, fd := range p.stdioDescriptors() {
 		p.Do("setting descriptor", fmt.Sprint(i), unix.SYS_DUP3, userns.Int(fd), userns.Int(i), userns.Int(0)).Ignore(unix.EINVAL)
 	}
+	if user := p.spec.Process.User; p.out != nil && user.UID != 0 {
+		for fd := 1; fd <= 2; fd++ { // so that the user can open /dev/stdout
+			p.Do("giving the user descriptor", fmt.Sprint(fd), unix.SYS_FCHOWN, userns.Int(fd), userns.Int(user.UID), userns.Int(user.GID)).Ignore()
+		}
+	}
 	if p.o.TTY {
 		p.Do("taking the terminal", "", unix.SYS_IOCTL, userns.Int(0), userns.Int(unix.TIOCSCTTY), userns.Int(0))
 	}
@@ -69,6 +78,9 @@ func (p *plan) stdio() {
 func (p *plan) stdioDescriptors() [3]int {
 	if p.o.TTY {
 		return [3]int{p.shared.terminal, p.shared.terminal, p.shared.terminal}
+	}
+	if p.out != nil {
+		return [3]int{int(p.o.Stdin.Fd()), p.out.pipes[0].theirs, p.out.pipes[1].theirs}
 	}
 	return [3]int{int(p.o.Stdin.Fd()), int(p.o.Stdout.Fd()), int(p.o.Stderr.Fd())}
 }
@@ -118,7 +130,7 @@ func (p *plan) bounding(mask uint64) {
 // identity: groups first, as setresuid gives up the right to set them.
 func (p *plan) identity() {
 	u := p.spec.Process.User
-	if !p.ids.Single() {
+	if !p.ids.Single() && !p.o.KeepGroups {
 		groups := make([]byte, 4*len(u.AdditionalGids)+4)
 		for i, gid := range u.AdditionalGids {
 			order.PutUint32(groups[4*i:], gid)
@@ -148,6 +160,9 @@ func (p *plan) capabilities(mask uint64) {
 // dieWithSupervisor: the change of ids above has cleared the signal, so it is
 // set here; then the supervisor must still be there to send it.
 func (p *plan) dieWithSupervisor() {
+	if p.joins && p.o.Detached {
+		return // it dies with the container alone
+	}
 	p.prctl("setting", "the parent-death signal", unix.PR_SET_PDEATHSIG, int(unix.SIGKILL))
 	if p.files.supervisor < 0 {
 		return

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -32,7 +33,60 @@ type Host struct {
 
 // Start makes a container and returns when its program is executed. What it
 // made is gone again when it returns an error.
-func Start(h Host, o *Options) (r *Running, err error) {
+func Start(h Host, o *Options) (*Running, error) { return start(h, o, nil, 0) }
+
+// Again starts a container that was made before. byPolicy: its restart policy
+// wants it, and nobody else.
+func Again(h Host, i *Info, byPolicy bool) (*Running, error) {
+	o := i.Options
+	if i.ImageID != "" {
+		var err error
+		if o.Image, err = h.Dirs.Lookup(i.ImageID); err != nil {
+			return nil, fmt.Errorf("starting container %s: %w", i.Name(), err)
+		}
+	}
+	c, err := hold(h.Dirs, i, o.Image)
+	if err != nil {
+		o.Image.Close()
+		return nil, err
+	}
+	restarts := 0
+	switch {
+	case !byPolicy:
+		_ = os.Remove(path.Join(c.Dir, stoppedFile))
+	case stopped(c.Dir):
+		o.Image.Close()
+		c.Close()
+		return nil, Exit{}
+	default:
+		restarts = i.State.Restarts + 1
+	}
+	if o.Stdin, err = os.Open(os.DevNull); err != nil {
+		c.Close()
+		return nil, err
+	}
+	o.Stdout, o.Stderr, o.Detached = os.Stdout, os.Stderr, true
+	return start(h, &o, c, restarts)
+}
+
+// Create makes a container's directory and record, and starts nothing.
+func Create(h Host, o *Options) error {
+	o.Health = orElse(o.Health, ImageHealth(o.Image))
+	c, err := h.Dirs.CreateContainer(o.ID, "", o.Image)
+	if err != nil {
+		return err
+	}
+	if err := keep(c, o); err != nil {
+		remove(c, h, &err)
+		return err
+	}
+	c.Close()
+	emit(h.Dirs, o.event("create"))
+	return nil
+}
+
+// start runs in the directory of an earlier run, or in a new one.
+func start(h Host, o *Options, c *storage.Container, restarts int) (r *Running, err error) {
 	if o.KeepID {
 		o.User = first(o.User, fmt.Sprintf("%d:%d", h.User.UID, h.User.GID))
 		if h.IDs, err = userns.KeepID(h.IDs, h.User); err != nil {
@@ -44,7 +98,7 @@ func Start(h Host, o *Options) (r *Running, err error) {
 	if err != nil {
 		return nil, err
 	}
-	r = &Running{child: child, host: h}
+	r = &Running{child: child, host: h, storage: c, again: c != nil, restarted: restarts}
 	defer func() {
 		if err != nil {
 			child.Kill()
@@ -52,18 +106,31 @@ func Start(h Host, o *Options) (r *Running, err error) {
 		}
 	}()
 	maps := child.BeginMaps(h.IDs)
-	r.storage, r.plan, err = prepare(h, o)
+	r.storage, r.plan, err = prepare(h, o, c)
 	if err = errors.Join(maps(), err); err != nil {
 		return r, err
 	}
-	// The program is on its way while we get its guard ready.
+	// The program is on its way while we get its guard ready. What is sent to us
+	// meanwhile is for the program.
+	if err = child.Hold(commonSignals...); err != nil {
+		return r, err
+	}
 	child.Begin(r.plan.Script)
 	guarded := r.guard()
 	if err = child.Finish(); err == nil {
-		err = errors.Join(guarded, child.Forward(commonSignals...))
+		err = errors.Join(guarded, child.Forward())
 	}
 	if err == nil && o.Network == NetworkSlirp {
 		err = r.connect()
+	}
+	if err == nil && r.plan.out != nil {
+		r.plan.out.begin()
+	}
+	if err == nil && r.plan.stdin >= 0 {
+		r.input, err = r.serveInput(r.plan.stdin, nil)
+	}
+	if err == nil && (o.Detached || !o.Remove) {
+		err = r.introduce()
 	}
 	return r, err
 }
@@ -89,11 +156,25 @@ func (r *Running) connect() error {
 func (r *Running) release(err *error) {
 	if r.plan != nil {
 		r.plan.shared.close()
+		if r.plan.out != nil {
+			r.plan.out.abandon()
+		}
 	}
-	if r.storage != nil && r.plan.o.Remove {
-		remove(r.storage, r.host, err)
+	if r.input != nil {
+		r.input.close()
 	}
+	c := r.storage
 	r.storage = nil
+	switch {
+	case c == nil:
+	case r.plan.o.Remove && (r.introduced || !r.again) || !r.introduced && !r.again:
+		remove(c, r.host, err)
+		if r.introduced {
+			emit(r.host.Dirs, r.plan.o.event("remove"))
+		}
+	default:
+		c.Close()
+	}
 }
 
 // remove is the mirror of prepare; what ids of others own is removed in the
@@ -137,30 +218,70 @@ func cloneFlags(o *Options) (flags uintptr) {
 }
 
 // prepare makes the container's directory and computes its script.
-func prepare(h Host, o *Options) (*storage.Container, *plan, error) {
+func prepare(h Host, o *Options, c *storage.Container) (*storage.Container, *plan, error) {
 	root := imageRoot{o.Rootfs}
 	if o.Image != nil {
 		root = o.Image.Layers
 	}
 	spec, err := newSpec(o, root)
 	if err != nil {
-		return nil, nil, err
+		return c, nil, err
 	}
-	p := &plan{Script: userns.NewScript(steps), o: o, spec: spec, ids: h.IDs, shared: noneShared}
-	c, err := h.Dirs.CreateContainer(o.ID, o.Name, o.Image, o.Remove)
-	if err != nil {
-		return nil, p, err
+	p := &plan{Script: userns.NewScript(steps), o: o, spec: spec, ids: h.IDs, shared: noneShared, stdin: -1}
+	if c == nil {
+		if c, err = makeDirectory(h, o); err != nil {
+			return c, p, err
+		}
 	}
 	p.files.merged = c.Merged
 	p.files.layers, p.files.overlay = c.OverlayOptions(o.Remove)
 	if user := spec.Process.User; !mapped(h.IDs, user) {
 		return c, p, fmt.Errorf("user %d:%d: not in the container's id map; %s", user.UID, user.GID, first(h.Notice, "its ids end below"))
 	}
-	err = errors.Join(p.generate(c.Dir), p.program(), p.reserve())
+	err = errors.Join(p.generate(c.Dir), p.program(), p.reserve(), p.capture(c.Dir))
 	if err == nil {
 		err = p.build()
 	}
 	return c, p, err
+}
+
+// makeDirectory: what is removed at its end needs a record only if it lives.
+func makeDirectory(h Host, o *Options) (*storage.Container, error) {
+	o.Health = orElse(o.Health, ImageHealth(o.Image))
+	if o.Remove {
+		return h.Dirs.CreateContainer(o.ID, o.Name, o.Image)
+	}
+	c, err := h.Dirs.CreateContainer(o.ID, "", o.Image)
+	if err != nil {
+		return nil, err
+	}
+	if err = keep(c, o); err == nil {
+		emit(h.Dirs, o.event("create"))
+	}
+	return c, err
+}
+
+// keep makes a container one that stays, under a name of its own.
+func keep(c *storage.Container, o *Options) error {
+	for given := o.Name != ""; ; {
+		if !given {
+			o.Name = RandomName()
+		}
+		err := c.Keep(o.Name, encode(newRecord(o)))
+		if given || !errors.Is(err, storage.ErrNameTaken) {
+			return err
+		}
+	}
+}
+
+func newRecord(o *Options) Record {
+	r := Record{Created: time.Now().UTC(), Image: o.ImageName, Options: *o}
+	var config storage.Settings
+	if o.Image != nil {
+		r.ImageID, config = o.Image.ID, o.Image.Settings
+	}
+	r.Command = command(o, config)
+	return r
 }
 
 func mapped(ids userns.Map, user specs.User) bool {
@@ -204,9 +325,10 @@ func readFile(name string) ([]byte, error) {
 	return readAll(fd, maxAccounts)
 }
 
-// writeFile makes a file in the container's own directory.
+// writeFile makes a file in the container's own directory, or that of an
+// earlier run anew: the container itself may have changed it.
 func writeFile(name string, text []byte) error {
-	fd, err := unix.Open(name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o644)
+	fd, err := unix.Open(name, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
 	if err != nil {
 		return &os.PathError{Op: "open", Path: name, Err: err}
 	}

@@ -28,6 +28,13 @@ func newSpec(o *Options, root imageRoot) (*specs.Spec, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, group := range o.GroupAdd {
+		gid, err := root.group(group)
+		if err != nil {
+			return nil, err
+		}
+		user.AdditionalGids = append(user.AdditionalGids, gid)
+	}
 	process := &specs.Process{
 		Terminal: o.TTY, Args: args, User: user,
 		Cwd:             first(o.WorkingDir, config.WorkingDir, "/"),
@@ -39,7 +46,7 @@ func newSpec(o *Options, root imageRoot) (*specs.Spec, error) {
 		return nil, err
 	}
 	spec := &specs.Spec{
-		Version: specs.Version, Process: process, Hostname: o.Hostname,
+		Version: specs.Version, Process: process, Hostname: o.Hostname, Annotations: o.Annotations,
 		Root:   &specs.Root{Path: o.Rootfs, Readonly: o.ReadOnly},
 		Mounts: append(kept(defaultMounts(o), o.Mounts), o.Mounts...),
 		Linux:  &specs.Linux{Namespaces: namespaces(o)},
@@ -71,9 +78,13 @@ func environment(o *Options, image []string, home string) []string {
 	if o.TTY {
 		env = append(env, "TERM=xterm")
 	}
+	return mergeEnv(mergeEnv(env, o.HostEnv), append(append([]string{}, image...), o.Env...))
+}
+
+// mergeEnv: the last of a name wins, at the place of the first.
+func mergeEnv(env, more []string) (merged []string) {
 	place := map[string]int{}
-	var merged []string
-	for _, entry := range append(append(env, image...), o.Env...) {
+	for _, entry := range append(append([]string{}, env...), more...) {
 		name, _, _ := strings.Cut(entry, "=")
 		if at, seen := place[name]; seen {
 			merged[at] = entry

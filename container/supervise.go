@@ -39,7 +39,19 @@ type Running struct {
 	buffer  []byte // for packets
 	first   []byte // the packet that ended Idle, in buffer
 	idled   bool
+	ended   bool // seen by Idle
+
+	again      bool // the directory is that of an earlier run
+	introduced bool // others can see it
+	joins      bool // a container that another rl serves
+	state      State
+	restarted  int
+	sick       int32 // its health check wants a restart
+	input      *inputServer
 }
+
+// PID is the number of the container's first process on the host.
+func (r *Running) PID() int { return r.child.PID }
 
 // Serve takes over the descriptor of the container's network device. first is
 // a packet that was read from it.
@@ -61,6 +73,11 @@ func (r *Running) guard() error {
 // Many containers never send one.
 func (r *Running) Idle() (ended bool, err error) {
 	r.idled = true
+	r.ended, err = r.idle()
+	return r.ended, err
+}
+
+func (r *Running) idle() (ended bool, err error) {
 	if r.child.PIDFD < 0 || r.plan.o.TTY {
 		return false, nil // before Linux 5.3 the end cannot be polled for; a terminal has to be served
 	}
@@ -70,18 +87,29 @@ func (r *Running) Idle() (ended bool, err error) {
 	}
 	for _, stage := range []struct {
 		limit time.Duration
-		after func()
-	}{{short, r.otherSignals}, {settled, settle}, {forever, func() {}}} {
+		after func() error
+	}{{short, r.lives}, {settled, settle}, {forever, nil}} {
 		if ended, wanted, err := r.await(poll, stage.limit); ended || wanted || err != nil {
 			return ended, err
 		}
-		stage.after()
+		if err := stage.after(); err != nil {
+			return false, err
+		}
 	}
 	return false, nil
 }
 
-// A short command ends before it is worth while to have all signals handled; a
-// settled container lives on.
+// lives is what a short command does without.
+func (r *Running) lives() error {
+	r.otherSignals()
+	if r.introduced || r.joins {
+		return nil
+	}
+	return r.introduce()
+}
+
+// A short command ends before it is worth while to have all signals handled,
+// and to be made known to others; a settled container lives on.
 const (
 	short   = 50 * time.Millisecond
 	settled = time.Second
@@ -121,17 +149,20 @@ func (r *Running) packet() bool {
 }
 
 // Finish serves the container until its first process ends, and removes what
-// Start made when it was asked to. The program's status comes back as Exit.
+// Start made when it was asked to. The program's status comes back as Exit, or
+// as *Restart when the container is to be started again.
 func (r *Running) Finish(serve Serve) (err error) {
-	defer r.release(&err)
-	ended := false
+	defer r.end(&err)
 	if !r.idled {
-		ended, err = r.Idle()
+		_, err = r.Idle()
+	}
+	if err == nil && !r.ended && !r.introduced && !r.joins {
+		err = r.introduce()
 	}
 	if r.plan.o.TTY || r.child.PIDFD < 0 {
 		r.proxySignals()
 	}
-	if err == nil && !ended && r.plan.o.Network == NetworkSlirp && serve != nil {
+	if err == nil && !r.ended && r.plan.o.Network == NetworkSlirp && serve != nil {
 		var server io.Closer
 		if server, err = r.serve(serve); err == nil {
 			defer server.Close()
@@ -143,11 +174,37 @@ func (r *Running) Finish(serve Serve) (err error) {
 	}
 	drained := func() {}
 	if r.plan.o.TTY {
-		restore, done := attach(r.plan)
+		log, err := r.log()
+		if err != nil {
+			r.child.Kill()
+			return err
+		}
+		restore, done := r.attach(log)
 		defer restore()
 		drained = done
 	}
 	return r.status(drained)
+}
+
+// end says how it ended before what it held is let go.
+func (r *Running) end(err *error) {
+	again := r.restarts(*err)
+	r.conclude(*err, again)
+	var restart *Restart
+	if again {
+		restart = r.restart()
+	}
+	r.release(err)
+	if again {
+		*err = restart
+	}
+}
+
+func (r *Running) log() (*logger, error) {
+	if r.joins {
+		return noLog(), nil
+	}
+	return r.plan.o.openLog(r.storage.Dir)
 }
 
 func (r *Running) serve(serve Serve) (io.Closer, error) {
@@ -166,6 +223,9 @@ func (r *Running) status(drained func()) error {
 		return Exit{128 + int(unix.SIGHUP)}
 	default:
 		drained()
+	}
+	if r.plan.out != nil {
+		r.plan.out.finish()
 	}
 	if status.Signaled() {
 		return Exit{128 + int(status.Signal())}
@@ -224,35 +284,67 @@ func (r *Running) proxySignals() {
 
 // attach joins our terminal with the container's. done waits for the last of
 // the output: the master answers EIO when no one holds the other side.
-func attach(p *plan) (restore, done func()) {
+func (r *Running) attach(log *logger) (restore, done func()) {
+	p := r.plan
 	_ = unix.SetNonblock(p.shared.console, true)
 	console := os.NewFile(uintptr(p.shared.console), "console")
 	p.shared.console = -1
 	unix.Close(p.shared.terminal) // our copy of the peer would keep the terminal open
 	p.shared.terminal = -1
-	restore = func() { console.Close() }
-	if term.IsTerminal(int(p.o.Stdin.Fd())) {
-		if old, err := term.MakeRaw(int(p.o.Stdin.Fd())); err == nil {
-			restore = func() { _ = term.Restore(int(p.o.Stdin.Fd()), old); console.Close() }
-		}
-		resize(p.o.Stdin, console)
-	}
-	if p.o.Interactive {
-		go func() {
-			_, err := io.Copy(console, p.o.Stdin)
-			if err == nil && !term.IsTerminal(int(p.o.Stdin.Fd())) {
-				_, _ = console.Write([]byte{4}) // end of file, as a terminal says it
-			}
-		}()
+	restore = func() { console.Close(); log.close() }
+	to := []io.Writer{log}
+	if p.o.Detached {
+		restore = r.typed(console, restore)
+	} else {
+		to = append(to, p.o.Stdout)
+		restore = join(p.o, console, restore)
 	}
 	output := make(chan struct{})
 	go func() {
 		defer close(output)
-		if _, err := io.Copy(p.o.Stdout, console); errors.Is(err, unix.EIO) {
-			return
-		}
+		_, _ = io.Copy(io.MultiWriter(to...), console)
 	}()
 	return restore, func() { <-output }
+}
+
+// typed lets others type to a terminal that is not ours.
+func (r *Running) typed(console *os.File, before func()) (restore func()) {
+	raw, err := console.SyscallConn()
+	if err != nil || r.joins {
+		return before
+	}
+	_ = raw.Control(func(fd uintptr) {
+		server, failed := r.serveInput(int(fd), func(rows, cols uint16) {
+			_ = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: rows, Col: cols})
+		})
+		if failed == nil {
+			restore = func() { server.close(); before() }
+		}
+	})
+	if restore == nil {
+		return before
+	}
+	return restore
+}
+
+// join makes our terminal raw, and carries its size and what is typed.
+func join(o *Options, console *os.File, before func()) (restore func()) {
+	restore = before
+	if term.IsTerminal(int(o.Stdin.Fd())) {
+		if old, err := term.MakeRaw(int(o.Stdin.Fd())); err == nil {
+			restore = func() { _ = term.Restore(int(o.Stdin.Fd()), old); before() }
+		}
+		resize(o.Stdin, console)
+	}
+	if o.Interactive {
+		go func() {
+			_, err := io.Copy(console, o.Stdin)
+			if err == nil && !term.IsTerminal(int(o.Stdin.Fd())) {
+				_, _ = console.Write([]byte{4}) // end of file, as a terminal says it
+			}
+		}()
+	}
+	return restore
 }
 
 // resize keeps the container's terminal as large as ours.

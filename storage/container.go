@@ -19,6 +19,7 @@ type Container struct {
 	Upper, Work, Merged string
 
 	dirs  Dirs
+	base  string // of Dir, while the container is there
 	image *Image
 	lock  *os.File
 }
@@ -34,13 +35,10 @@ const deadSuffix = ".dead"
 // removes a file between our opening and our locking it.
 const attempts = 100
 
-// CreateContainer makes the directory of a container. A transient one is
-// removed by the next command if we are killed.
-func (d Dirs) CreateContainer(id, name string, img *Image, transient bool) (*Container, error) {
-	c := &Container{ID: id, Name: name, dirs: d, image: img, Dir: path.Join(d.containers(), id)}
-	if transient {
-		c.Dir += transientSuffix
-	}
+// CreateContainer makes the directory of a container. It is transient, that
+// is, removed by the next command if we are killed, until Keep.
+func (d Dirs) CreateContainer(id, name string, img *Image) (*Container, error) {
+	c := &Container{ID: id, Name: name, dirs: d, image: img, Dir: path.Join(d.containers(), id) + transientSuffix}
 	err := checkName(name)
 	if err == nil {
 		err = c.begin()
@@ -123,12 +121,9 @@ func lockDirectory(dir string, how int) (*os.File, error) {
 }
 
 func (c *Container) fill() error {
-	for _, part := range []struct {
-		path *string
-		name string
-	}{{&c.Upper, "upper"}, {&c.Work, "work"}, {&c.Merged, "merged"}} {
-		*part.path = path.Join(c.Dir, part.name)
-		if err := os.Mkdir(*part.path, 0o700); err != nil {
+	c.place(c.Dir)
+	for _, dir := range []string{c.Upper, c.Work, c.Merged} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
 			return err
 		}
 	}
@@ -137,53 +132,62 @@ func (c *Container) fill() error {
 	return os.Chmod(c.Upper, c.image.rootMode())
 }
 
-// takeName: a link is made or is there already, in one step.
+// takeName gives the container its name. The lock is for names whose container
+// is gone: of two that see the same dead link, the second would remove the
+// first one's new link.
 func (c *Container) takeName() error {
 	if c.Name == "" {
 		return nil
 	}
 	name := c.Name
 	c.Name = "" // not ours to give back until it is taken
-	file := path.Join(c.dirs.taken(), name)
-	target := path.Join("../containers", path.Base(c.Dir))
-	err := os.Symlink(target, file)
-	if errors.Is(err, os.ErrNotExist) {
-		if err = os.MkdirAll(c.dirs.taken(), 0o700); err == nil {
-			err = os.Symlink(target, file)
-		}
-	}
-	if errors.Is(err, os.ErrExist) {
-		err = c.dirs.takeOver(name, target)
-	}
-	if err == nil {
-		c.Name = name
-	}
-	return err
-}
-
-// takeOver takes a name whose container is gone. One at a time: of two that
-// see the same dead link, the second would remove the first one's new link.
-func (d Dirs) takeOver(name, target string) error {
-	dir, err := os.Open(d.taken())
+	unlock, err := c.dirs.lockNames()
 	if err != nil {
 		return err
 	}
-	defer dir.Close()
-	if err := lock(dir, unix.LOCK_EX); err != nil {
+	defer unlock()
+	if err := c.dirs.claimName(name, c.Dir); err != nil {
 		return err
 	}
-	file := path.Join(d.taken(), name)
-	for range attempts {
-		if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
-			break
-		}
-		_ = os.Remove(file)
-		if err := os.Symlink(target, file); !errors.Is(err, os.ErrExist) {
-			return err
+	c.Name = name
+	return nil
+}
+
+// lockNames lets one process at a time change names.
+func (d Dirs) lockNames() (unlock func(), err error) {
+	dir, err := os.Open(d.taken())
+	if errors.Is(err, os.ErrNotExist) {
+		if err = os.MkdirAll(d.taken(), 0o700); err == nil {
+			dir, err = os.Open(d.taken())
 		}
 	}
-	holder, _ := os.Readlink(file)
-	return fmt.Errorf("the container name %q is already in use by %s", name, strings.TrimSuffix(path.Base(holder), transientSuffix))
+	if err == nil {
+		if err = lock(dir, unix.LOCK_EX); err != nil {
+			dir.Close()
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("locking the names of containers: %w", err)
+	}
+	return func() { dir.Close() }, nil
+}
+
+// ErrNameTaken says that another container has the name.
+var ErrNameTaken = errors.New("is already in use")
+
+// claimName makes a name lead to a directory, which may be made later but
+// before the lock is given back. A name that leads nowhere is free.
+func (d Dirs) claimName(name, dir string) error {
+	file := path.Join(d.taken(), name)
+	if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
+		_ = os.Remove(file)
+	}
+	err := os.Symlink(path.Join("../containers", path.Base(dir)), file)
+	if errors.Is(err, os.ErrExist) {
+		holder, _ := os.Readlink(file)
+		return fmt.Errorf("the container name %q %w by %s: remove that container, or give another name", name, ErrNameTaken, d.entry(path.Base(holder)).ID)
+	}
+	return err
 }
 
 // Remove removes the directory, then gives back the name and the lock. Files
@@ -195,7 +199,7 @@ func (c *Container) Remove() error {
 		return err
 	}
 	if c.Name != "" {
-		_ = os.Remove(path.Join(c.dirs.taken(), c.Name))
+		c.dirs.freeName(c.Name, c.base)
 		c.Name = ""
 	}
 	if c.lock != nil {
@@ -203,6 +207,20 @@ func (c *Container) Remove() error {
 		c.lock = nil
 	}
 	return nil
+}
+
+// freeName gives a name back, unless another container took it over meanwhile.
+// One that stays leads nowhere, and is as free.
+func (d Dirs) freeName(name, dir string) {
+	unlock, err := d.lockNames()
+	if err != nil {
+		return
+	}
+	defer unlock()
+	file := path.Join(d.taken(), name)
+	if target, err := os.Readlink(file); err == nil && path.Base(target) == dir {
+		_ = os.Remove(file)
+	}
 }
 
 // Heal removes what transient containers of killed processes left. The paths

@@ -21,7 +21,14 @@ func testDirs(t *testing.T) Dirs {
 
 func create(t *testing.T, d Dirs, id, name string, transient bool) *Container {
 	t.Helper()
-	c, err := d.CreateContainer(id, name, nil, transient)
+	first := name
+	if !transient {
+		first = ""
+	}
+	c, err := d.CreateContainer(id, first, nil)
+	if err == nil && !transient {
+		err = c.Keep(name, []byte("{}"))
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +68,7 @@ func TestContainerRootMode(t *testing.T) {
 	if err := os.Chmod(layer, 0o555); err != nil {
 		t.Fatal(err)
 	}
-	c, err := d.CreateContainer("id", "", &Image{Layers: []string{layer}}, true)
+	c, err := d.CreateContainer("id", "", &Image{Layers: []string{layer}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +81,7 @@ func TestContainerRootMode(t *testing.T) {
 func TestContainerNames(t *testing.T) {
 	d := testDirs(t)
 	first := create(t, d, "first", "web", false)
-	_, err := d.CreateContainer("second", "web", nil, false)
+	_, err := d.CreateContainer("second", "web", nil)
 	if err == nil || !strings.Contains(err.Error(), `"web" is already in use by first`) {
 		t.Errorf("name taken twice: %v", err)
 	}
@@ -89,7 +96,7 @@ func TestContainerNames(t *testing.T) {
 	}
 	create(t, d, "third", "web", false)
 	for _, name := range []string{"..", ".", "a/b", "-x", "a b", "é"} {
-		if _, err := d.CreateContainer("bad", name, nil, false); err == nil {
+		if _, err := d.CreateContainer("bad", name, nil); err == nil {
 			t.Errorf("name %q accepted", name)
 		}
 	}
@@ -98,7 +105,7 @@ func TestContainerNames(t *testing.T) {
 func TestContainerSameID(t *testing.T) {
 	d := testDirs(t)
 	c := create(t, d, "same", "", true)
-	if _, err := d.CreateContainer("same", "", nil, true); !errors.Is(err, os.ErrExist) {
+	if _, err := d.CreateContainer("same", "", nil); !errors.Is(err, os.ErrExist) {
 		t.Errorf("same id twice: %v", err)
 	}
 	if !exists(c.Upper) {
@@ -121,7 +128,7 @@ func TestNameOfDead(t *testing.T) {
 		var group sync.WaitGroup
 		for i := range 8 {
 			group.Go(func() {
-				c, err := d.CreateContainer(fmt.Sprintf("c%d-%d", round, i), name, nil, true)
+				c, err := d.CreateContainer(fmt.Sprintf("c%d-%d", round, i), name, nil)
 				if err != nil {
 					return
 				}
@@ -200,7 +207,7 @@ func TestHealWhileCreating(t *testing.T) {
 		})
 	}
 	for i := range 500 {
-		c, err := d.CreateContainer(fmt.Sprint("c", i), "", nil, true)
+		c, err := d.CreateContainer(fmt.Sprint("c", i), "", nil)
 		if err != nil {
 			t.Error(err)
 			break

@@ -64,7 +64,7 @@ func TestOverlayPaths(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		c, err := d.CreateContainer("id", "", &Image{Layers: layers}, true)
+		c, err := d.CreateContainer("id", "", &Image{Layers: layers})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,7 +98,7 @@ func TestOverlayManyLayers(t *testing.T) {
 	for i := range 127 {
 		img.Layers = append(img.Layers, mkdir(t, 0o755, d.Graph(), "overlay/l", fmt.Sprintf("ABCDEFGHIJKLMNOPQRSTUVW%03d", i)))
 	}
-	c, err := d.CreateContainer(strings.Repeat("0123456789abcdef", 4), "", img, true)
+	c, err := d.CreateContainer(strings.Repeat("0123456789abcdef", 4), "", img)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,7 +38,8 @@ type Set struct {
 	name  string
 	all   []*Flag
 	args  []string
-	stops bool // at the first argument
+	raw   []string // as given to Parse
+	stops bool     // at the first argument
 }
 
 // New makes an empty set for the command name.
@@ -47,8 +48,14 @@ func New(name string) *Set { return &Set{name: name} }
 // SetInterspersed says whether flags may follow arguments, as by default.
 func (s *Set) SetInterspersed(may bool) { s.stops = !may }
 
+// Name is the command's.
+func (s *Set) Name() string { return s.name }
+
 // Args are what is not a flag, after Parse.
 func (s *Set) Args() []string { return s.args }
+
+// Raw is all that was given to Parse.
+func (s *Set) Raw() []string { return s.raw }
 
 // All are the flags in the order of their declaration.
 func (s *Set) All() []*Flag { return s.all }

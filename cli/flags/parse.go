@@ -8,7 +8,7 @@ import (
 
 // Parse reads a command line. What it set before an error stays set.
 func (s *Set) Parse(args []string) error {
-	s.args = []string{}
+	s.args, s.raw = []string{}, args
 	for len(args) > 0 {
 		word := args[0]
 		args = args[1:]

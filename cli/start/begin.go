@@ -3,6 +3,7 @@ package start
 import (
 	"errors"
 	"os"
+	"runtime"
 
 	"containers/rl/cli/flags"
 	"containers/rl/cli/self"
@@ -16,17 +17,26 @@ var Begun = begin(os.Args)
 // begin runs `rl run` as far as this package can. A container that asks for
 // nothing more ends the process here.
 func begin(args []string) *container.Running {
-	if len(args) < 3 || args[1] != "run" || !self.IsCommandLine(args[0]) {
-		return nil
+	monitor := args[0] == RoleMonitor
+	if monitor {
+		runtime.LockOSThread() // the one thread that stays must be the one that clears the parent-death signal
 	}
-	set := flags.New("run")
-	set.SetInterspersed(false)
-	run := New(set)
-	if set.Parse(args[2:]) != nil {
+	if len(args) < 3 || !monitor && !self.IsCommandLine(args[0]) {
 		return nil
 	}
 	streams := Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
-	running, err := run.Start(streams, set.Args(), nil)
+	var running *container.Running
+	var err error
+	switch {
+	case args[1] == "run":
+		running, err = beginRun(args, streams, monitor)
+	case args[1] == "exec" && !monitor:
+		running, err = beginExec(args[2:], streams)
+	case args[1] == "start" && monitor:
+		running, err = Again(streams, args[2], len(args) > 3 && args[3] == policyWord)
+	default:
+		return nil
+	}
 	var usage UsageError
 	if errors.Is(err, errCold) || errors.As(err, &usage) {
 		return nil // to be said, or done, by the whole command
@@ -38,6 +48,19 @@ func begin(args []string) *container.Running {
 		}
 		err = running.Finish(nil)
 	}
-	os.Exit(Fail(streams.Err, err))
+	os.Exit(Done(streams, err))
 	return nil
+}
+
+func beginRun(args []string, s Streams, monitor bool) (*container.Running, error) {
+	set := flags.New("run")
+	set.SetInterspersed(false)
+	run := New(set)
+	switch err := set.Parse(args[2:]); {
+	case err != nil:
+		return nil, errCold
+	case run.Detached && !monitor:
+		return nil, Detach(s, args[1:])
+	}
+	return run.Start(s, set.Args(), nil)
 }

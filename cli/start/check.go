@@ -51,7 +51,7 @@ func (o *Run) check(cold *Cold) error {
 		return bad("conflicting options: --rootfs takes no image, so neither --pull nor --platform")
 	}
 	network := func() error { return o.checkNetwork(cold) }
-	for _, step := range []func() error{network, o.checkSecurity, o.checkLimits, o.checkEnvironment, o.checkMounts} {
+	for _, step := range []func() error{network, o.checkSecurity, o.checkLimits, o.checkEnvironment, o.checkMounts, o.checkLife} {
 		if err := step(); errors.Is(err, errCold) {
 			return err
 		} else if err != nil {
@@ -193,28 +193,35 @@ func parseSize(text string) (int64, error) {
 	return size << shift, nil
 }
 
-// checkEnvironment: files first, flags after; a bare NAME is ours passed on.
-func (o *Run) checkEnvironment() error {
+func (o *Run) checkEnvironment() (err error) {
+	if o.envHost {
+		o.HostEnv = os.Environ()
+	}
+	o.Env, err = environment(o.envFile, o.Env)
+	return err
+}
+
+// environment: files first, flags after; a bare NAME is ours passed on.
+func environment(files, vars []string) (env []string, err error) {
 	var all []string
-	for _, name := range o.envFile {
+	for _, name := range files {
 		text, err := os.ReadFile(name)
 		if err != nil {
-			return fmt.Errorf("--env-file: %w", err)
+			return nil, fmt.Errorf("--env-file: %w", err)
 		}
 		for line := range strings.SplitSeq(string(text), "\n") {
 			if line = strings.TrimLeft(strings.TrimSuffix(line, "\r"), " \t"); line != "" && line[0] != '#' {
 				if line[0] == '=' || strings.ContainsRune(line, 0) {
-					return fmt.Errorf("--env-file %s: variable %q: NAME=VALUE or NAME", name, line)
+					return nil, fmt.Errorf("--env-file %s: variable %q: NAME=VALUE or NAME", name, line)
 				}
 				all = append(all, line)
 			}
 		}
 	}
-	var env []string
-	for _, entry := range append(all, o.Env...) {
+	for _, entry := range append(all, vars...) {
 		name, _, set := strings.Cut(entry, "=")
 		if name == "" || strings.ContainsRune(entry, 0) {
-			return fmt.Errorf("variable %q: NAME=VALUE or NAME", entry)
+			return nil, fmt.Errorf("variable %q: NAME=VALUE or NAME", entry)
 		}
 		if !set {
 			value, ours := os.LookupEnv(name)
@@ -225,6 +232,5 @@ func (o *Run) checkEnvironment() error {
 		}
 		env = append(env, entry)
 	}
-	o.Env = env
-	return nil
+	return env, nil
 }

@@ -23,6 +23,17 @@ type UsageError struct{ Text, Command string }
 
 func (e UsageError) Error() string { return e.Text }
 
+// CodeError is an error with an exit code of its own.
+type CodeError struct {
+	Err  error
+	Code int
+}
+
+func (e *CodeError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the error.
+func (e *CodeError) Unwrap() error { return e.Err }
+
 // Fail prints an error and its hints, and gives its exit code.
 func Fail(w io.Writer, err error) int {
 	var exit container.Exit
@@ -47,11 +58,15 @@ func hints(err error) []string {
 	return userns.Explain(err)
 }
 
-// exitCode: only the step that executes the program tells 126 and 127.
+// exitCode: beside errors with their own, only the step that executes the program tells 126 and 127.
 func exitCode(err error) int {
+	var coded *CodeError
+	if errors.As(err, &coded) {
+		return coded.Code
+	}
 	var step *userns.StepError
 	if errors.As(err, &step) && strings.HasPrefix(step.Op, "exec") {
-		if step.Err == syscall.ENOENT {
+		if step.Err == syscall.ENOENT && step.Op == "exec" {
 			return 127
 		}
 		return 126

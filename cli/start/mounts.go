@@ -14,7 +14,7 @@ func (o *Run) checkMounts() error {
 	parsers := []struct {
 		texts []string
 		parse func(string) (specs.Mount, error)
-	}{{o.volumes, volume}, {o.mounts, mount}, {o.tmpfs, tmpfs}}
+	}{{o.volumes, volume}, {o.mounts, mount}, {o.tmpfs, tmpfs}, {o.devices, device}}
 	seen := map[string]bool{}
 	for _, kind := range parsers {
 		for _, text := range kind.texts {
@@ -76,14 +76,10 @@ func volume(text string) (specs.Mount, error) {
 
 // bindMount refuses a source that is not there, as podman does.
 func bindMount(source, target string, options []string) (specs.Mount, error) {
-	if !path.IsAbs(source) {
-		here, err := os.Getwd()
-		if err != nil {
-			return specs.Mount{}, err
-		}
-		source = path.Join(here, source)
+	source, err := absolute(source)
+	if err == nil {
+		_, err = os.Stat(source)
 	}
-	_, err := os.Stat(source)
 	return specs.Mount{Type: "bind", Source: path.Clean(source), Destination: target, Options: options}, err
 }
 
@@ -171,4 +167,36 @@ func values2mount(text string, v map[string]string) (specs.Mount, error) {
 		return specs.Mount{Type: "tmpfs", Source: "tmpfs", Destination: v["target"], Options: append([]string{"nosuid", "nodev", "noexec"}, options...)}, nil
 	}
 	return specs.Mount{}, fmt.Errorf("--mount %s: type %q: bind or tmpfs", text, v["type"])
+}
+
+// absolute: the container may be started again from elsewhere.
+func absolute(name string) (string, error) {
+	if path.IsAbs(name) {
+		return name, nil
+	}
+	here, err := os.Getwd()
+	return path.Join(here, name), err
+}
+
+// device is bound: a user namespace makes none. What the user may do with it is
+// what the container may do, so fewer rights than all cannot be given.
+func device(text string) (specs.Mount, error) {
+	part := strings.Split(text, ":")
+	target := part[0]
+	if len(part) > 1 && strings.HasPrefix(part[1], "/") {
+		target = part[1]
+		part = part[1:]
+	}
+	if len(part) > 2 || len(part) == 2 && part[1] != "rwm" && part[1] != "rw" {
+		return specs.Mount{}, fmt.Errorf("--device %s: /HOST[:/CONTAINER[:rwm]]; without root a device keeps the rights that the user has", text)
+	}
+	source := strings.SplitN(text, ":", 2)[0]
+	info, err := os.Stat(source)
+	if err == nil && info.Mode()&os.ModeDevice == 0 {
+		err = fmt.Errorf("--device %s: not a device", source)
+	}
+	if err != nil {
+		return specs.Mount{}, err
+	}
+	return bindMount(source, target, []string{"bind"})
 }

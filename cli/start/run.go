@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -22,7 +23,13 @@ type Run struct {
 	container.Options
 	entrypoint                                                             string
 	envFile, volumes, mounts, tmpfs, securityOpt, ulimits                  []string
+	annotations, devices                                                   []string
+	umask, pidfile                                                         string
+	envHost, replace                                                       bool
+	labels, labelFile                                                      []string
+	logDriver, stopTimeout, restart                                        string
 	network, pid, ipc, uts, userns, cgroupns, pull, platform, cidfile, shm string
+	health                                                                 health
 	seccomp                                                                string // path of a profile
 	rootfs                                                                 bool
 	flags                                                                  *flags.Set
@@ -31,6 +38,7 @@ type Run struct {
 // New declares the flags of run.
 func New(f *flags.Set) *Run {
 	o := &Run{flags: f}
+	f.BoolVarP(&o.Detached, "detach", "d", false, "leave the container running and print its id")
 	f.BoolVarP(&o.Interactive, "interactive", "i", false, "keep standard input open")
 	f.BoolVarP(&o.TTY, "tty", "t", false, "give the container a terminal")
 	f.BoolVar(&o.Remove, "rm", false, "remove the container when it ends")
@@ -39,6 +47,9 @@ func New(f *flags.Set) *Run {
 	f.StringArrayVar(&o.envFile, "env-file", nil, "read variables from a file")
 	f.StringVarP(&o.WorkingDir, "workdir", "w", "", "working directory")
 	f.StringVarP(&o.User, "user", "u", "", "name or uid[:group or gid]")
+	f.StringArrayVar(&o.GroupAdd, "group-add", nil, "add a group by name or number; keep-groups keeps the user's own")
+	f.StringVar(&o.umask, "umask", "0022", "file mode creation mask")
+	f.BoolVar(&o.envHost, "env-host", false, "begin with all of our variables")
 	f.StringVar(&o.entrypoint, "entrypoint", "", "replace the image's entrypoint")
 	f.StringArrayVarP(&o.volumes, "volume", "v", nil, "bind a directory: /HOST:/CONTAINER[:ro]")
 	f.StringArrayVar(&o.mounts, "mount", nil, "type=bind|tmpfs,source=...,target=...[,readonly]")
@@ -58,6 +69,17 @@ func New(f *flags.Set) *Run {
 	f.StringVar(&o.pull, "pull", "missing", "missing|always|never")
 	f.StringVar(&o.platform, "platform", "", "OS/ARCH[/VARIANT] of the image")
 	f.BoolVar(&o.rootfs, "rootfs", false, "IMAGE is a directory")
+	f.StringArrayVarP(&o.labels, "label", "l", nil, "NAME[=VALUE], for filters and people")
+	f.StringArrayVar(&o.labelFile, "label-file", nil, "read labels from a file")
+	f.StringVar(&o.logDriver, "log-driver", "k8s-file", "k8s-file, json-file (the same here) or none")
+	o.health.flags(f)
+	f.StringVar(&o.restart, "restart", "no", "no|on-failure[:MOST]|always|unless-stopped")
+	f.StringVar(&o.StopSignal, "stop-signal", "", "signal that stop sends (default: the image's, or TERM)")
+	f.StringVar(&o.stopTimeout, "stop-timeout", "10", "seconds from there to KILL")
+	f.StringArrayVar(&o.annotations, "annotation", nil, "NAME=VALUE, for the specification")
+	f.StringArrayVar(&o.devices, "device", nil, "give the container a device: /HOST[:/CONTAINER[:rwm]]")
+	f.BoolVar(&o.replace, "replace", false, "remove another container of this name first")
+	f.StringVar(&o.pidfile, "pidfile", "", "write the number of the first process to a file")
 	f.StringVar(&o.cidfile, "cidfile", "", "write the container's id to a file")
 	f.StringArrayVar(&o.ulimits, "ulimit", nil, "NAME=SOFT[:HARD]")
 	f.StringVar(&o.shm, "shm-size", "", "size of /dev/shm (default 64m)")
@@ -88,52 +110,89 @@ var errCold = errors.New("the start needs more than package start has")
 // Start checks everything before any work starts. Without cold it gives up
 // with errCold before it has done anything that a second try would notice.
 func (o *Run) Start(s Streams, args []string, cold *Cold) (*container.Running, error) {
-	if len(args) == 0 {
-		return nil, UsageError{"run needs an image", "run"}
-	}
-	if err := o.check(cold); err != nil {
+	host, err := o.prepare(s, args, cold)
+	if err != nil {
 		return nil, err
 	}
+	running, err := container.Start(host, &o.Options)
+	return running, o.begun(s, running, err)
+}
+
+// Create is Start without a start. It gives the new container's id.
+func (o *Run) Create(s Streams, args []string, cold *Cold) (id string, err error) {
+	host, err := o.prepare(s, args, cold)
+	if err != nil {
+		return "", err
+	}
+	defer o.Image.Close()
+	return o.ID, container.Create(host, &o.Options)
+}
+
+func (o *Run) prepare(s Streams, args []string, cold *Cold) (host container.Host, err error) {
+	if len(args) == 0 {
+		return host, UsageError{o.flags.Name() + " needs an image", o.flags.Name()}
+	}
+	if err := o.check(cold); err != nil {
+		return host, err
+	}
+	o.ImageName = args[0]
 	o.Args, o.EntrySet = args[1:], o.flags.Changed("entrypoint")
 	if o.entrypoint != "" {
 		o.Entrypoint = []string{o.entrypoint}
 	}
 	if err := o.filter(cold); err != nil {
-		return nil, err
+		return host, err
 	}
 	if err := o.streams(s); err != nil {
-		return nil, err
+		return host, err
 	}
-	host, err := OpenHost()
-	if err != nil {
-		return nil, err
+	if host, err = OpenHost(); err != nil {
+		return host, err
+	}
+	if o.replace {
+		if err := o.removeNamesake(host); err != nil {
+			return host, err
+		}
 	}
 	if o.rootfs {
-		o.Rootfs = args[0]
+		if o.Rootfs, err = absolute(args[0]); err != nil {
+			return host, err
+		}
 	} else if o.Image, err = o.find(host, args[0], cold); err != nil {
-		return nil, err
+		return host, err
 	}
-	if err := o.identify(); err != nil {
+	if err = o.identify(); err != nil {
 		o.Image.Close()
-		return nil, err
 	}
-	running, err := container.Start(host, &o.Options)
+	return host, err
+}
+
+// begun says what the container goes without, and leaves the user alone with
+// his shell when he asked for that.
+func (o *Run) begun(s Streams, running *container.Running, err error) error {
 	if err == nil && running.Notice != "" {
 		fmt.Fprintf(s.Err, "rl: %s\n", running.Notice)
 	}
-	return running, err
+	if err == nil && o.pidfile != "" {
+		err = os.WriteFile(o.pidfile, []byte(strconv.Itoa(running.PID())), 0o644)
+	}
+	if err == nil && o.Detached {
+		err = Leave(o.ID)
+	}
+	return err
 }
 
 func (o *Run) streams(s Streams) error {
 	o.Stdin, o.Stdout, o.Stderr = s.In, s.Out, s.Err
-	if !o.Interactive {
+	o.StdinOnce = o.Interactive && !o.Detached
+	if !o.Interactive || o.Detached {
 		null, err := os.Open(os.DevNull)
 		if err != nil {
 			return err
 		}
 		o.Stdin = null
 	}
-	if o.TTY && o.Interactive && !term.IsTerminal(int(s.In.Fd())) {
+	if o.TTY && o.Interactive && !o.Detached && !term.IsTerminal(int(s.In.Fd())) {
 		return UsageError{"the input device is not a TTY: leave out -t", "run"}
 	}
 	return nil

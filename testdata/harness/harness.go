@@ -92,6 +92,7 @@ func (w World) setup(env *testscript.Env) error {
 	env.Setenv("UID", fmt.Sprint(os.Getuid()))
 	env.Setenv("GID", fmt.Sprint(os.Getgid()))
 	env.Setenv("SCRIPTS", w.Scripts)
+	env.Setenv("RLTEST_SOAK", os.Getenv("RLTEST_SOAK"))
 	env.Setenv("PATH", filepath.Dir(w.RL)+":"+os.Getenv("PATH"))
 	// Of the world around, so that only ours counts: a script sets what it tests.
 	for _, name := range []string{"XDG_DATA_HOME", "XDG_CONFIG_HOME", "REGISTRY_AUTH_FILE", "CONTAINERS_REGISTRIES_CONF"} {

@@ -1,0 +1,227 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+
+	"containers/rl/cli/flags"
+	"containers/rl/cli/start"
+	"containers/rl/container"
+)
+
+// attachment is how our streams are joined with a container's.
+type attachment struct {
+	noStdin  bool
+	sigProxy bool
+	keys     string // that leave the container alone
+}
+
+func (a *attachment) flags(f *flags.Set) {
+	f.BoolVar(&a.noStdin, "no-stdin", false, "do not type to the container")
+	f.BoolVar(&a.sigProxy, "sig-proxy", true, "pass signals on to the container")
+	f.StringVar(&a.keys, "detach-keys", "ctrl-p,ctrl-q", "keys that leave the container alone")
+}
+
+func attachFlags(f *flags.Set) func(Streams, []string) error {
+	a := &attachment{}
+	a.flags(f)
+	return func(s Streams, args []string) error {
+		if len(args) != 1 {
+			return usageError{Text: "attach needs one container", Command: "attach"}
+		}
+		host, err := start.OpenHost()
+		if err != nil {
+			return err
+		}
+		info, err := container.Find(host.Dirs, args[0])
+		if err != nil {
+			return err
+		}
+		if !info.Running() {
+			return fmt.Errorf("you can only attach to running containers: container %s is not running", info.Name())
+		}
+		return a.run(s, host, info, container.LogQuery{Tail: 0, Follow: true})
+	}
+}
+
+// errDetached says that the user left.
+var errDetached = errors.New("detached")
+
+// run shows what the container writes, by its log, and types what we are given,
+// until it ends; it returns the container's status.
+func (a *attachment) run(s Streams, host container.Host, info *container.Info, q container.LogQuery) error {
+	keys, err := detachKeys(a.keys)
+	if err != nil {
+		return usageError{Text: err.Error(), Command: "attach"}
+	}
+	left, ready := make(chan error, 2), make(chan error, 2)
+	q.Ready = func() { ready <- nil }
+	go func() {
+		p := newLogPrinter(s, false)
+		p.live = true
+		err := errors.Join(info.Logs(q, p.print), p.flush())
+		ready <- err
+		left <- err
+	}()
+	// The answer to what is typed must not come before someone reads it.
+	if err := <-ready; err != nil {
+		return err
+	}
+	if !a.noStdin && info.Options.Interactive {
+		input, err := info.OpenInput(host.Dirs)
+		if again, gone := container.Find(host.Dirs, info.ID); err != nil && gone == nil && again.Running() {
+			return err
+		}
+		if err == nil {
+			defer input.Close()
+			defer typeTo(input, s.In, keys, left, info.Options.TTY)()
+		}
+	}
+	if a.sigProxy {
+		defer proxy(info)()
+	}
+	switch err := <-left; {
+	case errors.Is(err, errDetached):
+		return nil
+	case err != nil:
+		return err
+	}
+	ended, _, err := info.Wait(-1)
+	if err != nil {
+		return err
+	}
+	return container.Exit{Code: ended.Code}
+}
+
+// typeTo carries our input until its end, or until the keys are typed.
+func typeTo(input *container.Input, in *os.File, keys []byte, left chan<- error, tty bool) (restore func()) {
+	restore = func() {}
+	if tty && term.IsTerminal(int(in.Fd())) {
+		if old, err := term.MakeRaw(int(in.Fd())); err == nil {
+			restore = func() { _ = term.Restore(int(in.Fd()), old) }
+		}
+		fit(input, in)
+	}
+	go func() {
+		filter := &keyFilter{keys: keys}
+		buffer := make([]byte, 4096)
+		for {
+			n, err := in.Read(buffer)
+			text, leave := filter.pass(buffer[:n])
+			if _, failed := input.Write(text); failed != nil {
+				return // it ended
+			}
+			if leave {
+				left <- errDetached
+				return
+			}
+			if err != nil {
+				if errors.Is(err, io.EOF) && !term.IsTerminal(int(in.Fd())) {
+					_ = input.End()
+				}
+				return
+			}
+		}
+	}()
+	return restore
+}
+
+// fit keeps the container's terminal as large as ours.
+func fit(input *container.Input, ours *os.File) {
+	resize := func() {
+		if size, err := unix.IoctlGetWinsize(int(ours.Fd()), unix.TIOCGWINSZ); err == nil {
+			_ = input.Resize(size.Row, size.Col)
+		}
+	}
+	resize()
+	changes := make(chan os.Signal, 1)
+	signal.Notify(changes, unix.SIGWINCH)
+	go func() {
+		for range changes {
+			resize()
+		}
+	}()
+}
+
+// proxy passes signals on, but for those that are our own business.
+func proxy(info *container.Info) (stop func()) {
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2)
+	go func() {
+		for s := range signals {
+			_ = info.Signal(s.(syscall.Signal))
+		}
+	}()
+	return func() { signal.Stop(signals) }
+}
+
+// detachKeys reads docker's form: single letters and ctrl-X, separated by commas.
+func detachKeys(text string) (keys []byte, err error) {
+	if text == "" {
+		return nil, nil
+	}
+	for _, key := range strings.Split(text, ",") {
+		letter, ctrl := strings.CutPrefix(strings.ToLower(key), "ctrl-")
+		switch {
+		case ctrl && len(letter) == 1 && strings.Contains("@abcdefghijklmnopqrstuvwxyz[\\]^_", letter):
+			keys = append(keys, strings.ToUpper(letter)[0]&0x1f)
+		case !ctrl && len(key) == 1:
+			keys = append(keys, key[0])
+		default:
+			return nil, fmt.Errorf("--detach-keys %s: letters, or ctrl- and a letter or one of @[\\]^_, separated by commas", text)
+		}
+	}
+	return keys, nil
+}
+
+// keyFilter holds back what may become the keys.
+type keyFilter struct {
+	keys []byte
+	held int // how many of them were typed
+}
+
+// pass gives what is to be typed. true: the keys were typed.
+func (f *keyFilter) pass(text []byte) (out []byte, leave bool) {
+	if len(f.keys) == 0 {
+		return text, false
+	}
+	for _, c := range text {
+		if c == f.keys[f.held] {
+			if f.held++; f.held == len(f.keys) {
+				return out, true
+			}
+			continue
+		}
+		out = append(out, f.keys[:f.held]...)
+		if f.held = 0; c == f.keys[0] {
+			f.held = 1
+			continue
+		}
+		out = append(out, c)
+	}
+	return out, false
+}
+
+// start starts one container and stays with it.
+func (a *attachment) start(s Streams, host container.Host, info *container.Info) error {
+	before := time.Now()
+	if !info.Running() {
+		if _, err := start.Monitor([]string{"start", info.ID}); err != nil {
+			return err
+		}
+	}
+	again, err := container.Find(host.Dirs, info.ID)
+	if err != nil {
+		return err
+	}
+	return a.run(s, host, again, container.LogQuery{Since: before, Tail: -1, Follow: true})
+}

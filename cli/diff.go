@@ -1,0 +1,171 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"sort"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"containers/rl/cli/flags"
+	"containers/rl/cli/start"
+	"containers/rl/container"
+	"containers/rl/image"
+)
+
+func diffFlags(f *flags.Set) func(Streams, []string) error {
+	format := f.String("format", "", "json, or nothing for lines")
+	return func(s Streams, args []string) error {
+		if len(args) != 1 {
+			return usageError{Text: "diff needs a container", Command: "diff"}
+		}
+		if *format != "" && *format != "json" {
+			return usageError{Text: fmt.Sprintf("--format %s: json", *format), Command: "diff"}
+		}
+		host, err := start.OpenHost()
+		if err != nil {
+			return err
+		}
+		if *format == "" {
+			return inTree(host, args[0], treeRequest{Op: "diff"}, nil, s.Out)
+		}
+		reader, writer, err := os.Pipe()
+		if err != nil {
+			return fmt.Errorf("making a pipe: %w", err)
+		}
+		defer reader.Close()
+		failed := make(chan error, 1)
+		go func() {
+			err := inTree(host, args[0], treeRequest{Op: "diff"}, nil, writer)
+			writer.Close()
+			failed <- err
+		}()
+		text, err := io.ReadAll(reader)
+		if failure := <-failed; failure != nil {
+			return failure
+		}
+		if err != nil {
+			return err
+		}
+		return diffJSON(s, string(text))
+	}
+}
+
+func diffJSON(s Streams, text string) error {
+	changes := map[string][]string{}
+	for line := range strings.Lines(text) {
+		kind := map[byte]string{'A': "added", 'C': "changed", 'D': "deleted"}[line[0]]
+		changes[kind] = append(changes[kind], strings.TrimSuffix(line[2:], "\n"))
+	}
+	return printJSON(s.Out, changes)
+}
+
+// diffInside lists what the upper directory of the overlay holds: added,
+// changed and deleted paths (overlayfs.rst; docker-diff(1)).
+func diffInside(w io.Writer, t container.Tree) error {
+	if t.Upper == "" {
+		return fmt.Errorf("a container of --rootfs has no image to differ from")
+	}
+	upper, err := unix.Open(t.Upper, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("opening %s: %w", t.Upper, err)
+	}
+	defer unix.Close(upper)
+	d := differ{tree: t, mounts: map[string]bool{}}
+	for _, dir := range t.Lower {
+		fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Errorf("opening %s: %w", dir, err)
+		}
+		defer unix.Close(fd)
+		d.lower = append(d.lower, fd)
+	}
+	for _, m := range t.Mounts {
+		for ; m != "/" && m != "."; m = path.Dir(m) {
+			d.mounts[m] = true
+		}
+	}
+	if err := d.walk(upper, "/"); err != nil {
+		return err
+	}
+	sort.Slice(d.lines, func(i, j int) bool { return d.lines[i][2:] < d.lines[j][2:] })
+	for _, line := range d.lines {
+		if _, err := fmt.Fprintln(w, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type differ struct {
+	tree   container.Tree
+	lower  []int
+	mounts map[string]bool // mount points and the directories above
+	lines  []string
+}
+
+func (d *differ) walk(fd int, dir string) error {
+	names, err := image.Names(fd)
+	if err != nil {
+		return fmt.Errorf("listing %s: %w", dir, err)
+	}
+	for _, name := range names {
+		if err := d.entry(fd, name, path.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *differ) entry(parent int, base, name string) error {
+	var st unix.Stat_t
+	if err := unix.Fstatat(parent, base, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return fmt.Errorf("looking at %s: %w", name, err)
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0 {
+		d.lines = append(d.lines, "D "+name)
+		return nil
+	}
+	before := len(d.lines)
+	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		fd, err := unix.Openat(parent, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Errorf("opening %s: %w", name, err)
+		}
+		err = d.walk(fd, name)
+		unix.Close(fd)
+		if err != nil {
+			return err
+		}
+	}
+	// What only holds a place to mount on is our doing.
+	if d.mounts[name] && len(d.lines) == before && (st.Size == 0 || st.Mode&unix.S_IFMT == unix.S_IFDIR) {
+		return nil
+	}
+	kind := "A "
+	if d.wasThere(name) {
+		kind = "C "
+	}
+	d.lines = append(d.lines, kind+name)
+	return nil
+}
+
+// wasThere looks into the image's directories, until one has or hides it.
+func (d *differ) wasThere(name string) bool {
+	for _, fd := range d.lower {
+		at, err := container.OpenIn(fd, name, unix.O_PATH|unix.O_NOFOLLOW)
+		if err != nil {
+			continue
+		}
+		var st unix.Stat_t
+		err = unix.Fstat(at, &st)
+		unix.Close(at)
+		if err == nil {
+			return st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != 0
+		}
+	}
+	return false
+}

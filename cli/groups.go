@@ -1,0 +1,27 @@
+package cli
+
+// Groups of docker's and podman's: `rl container ls` is `rl ps`. What is not
+// here has the same word with and without its group.
+var groups = map[string]map[string][]string{
+	"container": {
+		"attach": {"attach"}, "cp": {"cp"}, "diff": {"diff"}, "export": {"export"}, "create": {"create"}, "exec": {"exec"}, "inspect": {"inspect", "--type", "container"}, "kill": {"kill"},
+		"list": {"ps"}, "logs": {"logs"}, "ls": {"ps"}, "pause": {"pause"}, "ps": {"ps"}, "rename": {"rename"}, "restart": {"restart"},
+		"rm": {"rm"}, "run": {"run"}, "stats": {"stats"}, "start": {"start"}, "stop": {"stop"}, "top": {"top"}, "unpause": {"unpause"}, "wait": {"wait"},
+		"exists": {"container exists"}, "prune": {"container prune"},
+	},
+	"healthcheck": {"run": {"healthcheck run"}},
+	"generate":    {"systemd": {"generate systemd"}},
+	"image": {
+		"inspect": {"inspect", "--type", "image"}, "list": {"images"}, "ls": {"images"}, "pull": {"pull"}, "rm": {"rmi"}, "exists": {"image exists"},
+	},
+}
+
+// ungroup gives the command line of a command in a group.
+func ungroup(args []string) []string {
+	if group, ok := groups[args[0]]; ok && len(args) > 1 {
+		if words, ok := group[args[1]]; ok {
+			return append(append([]string{}, words...), args[2:]...)
+		}
+	}
+	return args
+}

@@ -1,0 +1,311 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"containers/rl/cli/flags"
+	"containers/rl/cli/start"
+	"containers/rl/container"
+	"containers/rl/storage"
+)
+
+// inspected is a container as docker and podman show it, with the names of
+// their fields (docker-inspect(1), podman-container-inspect(1)). What rl has
+// nothing of is left out.
+type inspected struct {
+	ID              string `json:"Id"`
+	Created         string
+	Path            string
+	Args            []string
+	State           inspectedState
+	Image           string
+	ImageName       string
+	Name            string
+	RestartCount    int
+	Driver          string
+	Mounts          []inspectedMount
+	LogPath         string
+	HostnamePath    string
+	ResolvConfPath  string
+	HostsPath       string
+	HostConfig      inspectedHost
+	Config          inspectedConfig
+	NetworkSettings inspectedNetwork
+}
+
+type inspectedState struct {
+	OciVersion                                   string
+	Status                                       string
+	Running, Paused, Restarting, OOMKilled, Dead bool
+	Pid, ConmonPid, ExitCode                     int
+	Error                                        string
+	StartedAt, FinishedAt                        string
+	Health                                       *container.HealthState `json:",omitempty"`
+}
+
+type inspectedMount struct {
+	Type, Name, Source, Destination, Mode string
+	Options                               []string
+	RW                                    bool
+	Propagation                           string
+}
+
+type inspectedHost struct {
+	NetworkMode, PidMode, IpcMode, UTSMode, CgroupMode, UsernsMode string
+	AutoRemove, Privileged, ReadonlyRootfs, Init                   bool
+	CapAdd, CapDrop, Dns, DnsSearch, DnsOptions, ExtraHosts        []string
+	ShmSize                                                        int64
+	Ulimits                                                        []specs.POSIXRlimit
+	LogConfig                                                      struct{ Type string }
+	RestartPolicy                                                  struct {
+		Name              string
+		MaximumRetryCount int
+	}
+	Binds []string
+}
+
+type inspectedConfig struct {
+	Hostname, User, WorkingDir, Image string
+	Env, Cmd, Entrypoint              []string
+	Labels                            map[string]string
+	Tty, OpenStdin                    bool
+	StopSignal                        string
+	StopTimeout                       int
+	Healthcheck                       *container.Health `json:",omitempty"`
+}
+
+type inspectedNetwork struct {
+	IPAddress, Gateway, GlobalIPv6Address string
+	IPPrefixLen                           int
+	Ports                                 map[string]any
+}
+
+func inspectContainer(i *container.Info) inspected {
+	o := &i.Options
+	v := inspected{ID: i.ID, Created: stamp(i.Created), Image: i.ImageID, ImageName: i.Image, Name: i.Name(), RestartCount: i.State.Restarts, Driver: "overlay",
+		LogPath: path.Join(i.Dir, "log"), HostnamePath: path.Join(i.Dir, "hostname"), ResolvConfPath: path.Join(i.Dir, "resolv.conf"), HostsPath: path.Join(i.Dir, "hosts"),
+		State: inspectState(i), HostConfig: inspectHost(o), Config: inspectConfig(i), Mounts: inspectMounts(o), NetworkSettings: inspectNetwork(o)}
+	if len(i.Command) > 0 {
+		v.Path, v.Args = i.Command[0], i.Command[1:]
+	}
+	return v
+}
+
+func inspectState(i *container.Info) inspectedState {
+	s := inspectedState{OciVersion: specs.Version, Status: string(i.Status), Running: i.Running(), ExitCode: i.Ended.Code, Error: i.Ended.Error, Restarting: i.Status == container.StatusRestarting,
+		StartedAt: stamp(i.State.Started), FinishedAt: stamp(i.Ended.Finished)}
+	if i.Options.Health.Checked() {
+		health := i.Health()
+		s.Health = &health
+	}
+	if s.Running {
+		s.Pid, s.ConmonPid = i.State.Init.PID, i.State.Monitor.PID
+	}
+	return s
+}
+
+// stamp: the zero time is docker's "0001-01-01T00:00:00Z".
+func stamp(t time.Time) string { return t.Format(time.RFC3339Nano) }
+
+func inspectHost(o *container.Options) inspectedHost {
+	mode := func(host bool) string {
+		if host {
+			return "host"
+		}
+		return "private"
+	}
+	h := inspectedHost{NetworkMode: o.Network.String(), PidMode: mode(o.HostPID), IpcMode: mode(o.HostIPC), UTSMode: mode(o.HostUTS), CgroupMode: mode(o.HostCgroup),
+		AutoRemove: o.Remove, Privileged: o.Privileged, ReadonlyRootfs: o.ReadOnly, Init: o.Init, CapAdd: o.CapAdd, CapDrop: o.CapDrop, Dns: o.DNS,
+		DnsSearch: o.DNSSearch, DnsOptions: o.DNSOptions, ExtraHosts: o.AddHost, ShmSize: o.ShmSize, Ulimits: o.Rlimits}
+	if h.ShmSize == 0 {
+		h.ShmSize = 64 << 20
+	}
+	h.RestartPolicy.Name, h.RestartPolicy.MaximumRetryCount = o.Restart, o.RestartMax
+	if o.KeepID {
+		h.UsernsMode = "keep-id"
+	}
+	if h.LogConfig.Type = "k8s-file"; o.NoLog {
+		h.LogConfig.Type = "none"
+	}
+	for _, m := range o.Mounts {
+		if m.Type == "bind" {
+			h.Binds = append(h.Binds, m.Source+":"+m.Destination+":"+strings.Join(m.Options, ","))
+		}
+	}
+	return h
+}
+
+func inspectConfig(i *container.Info) inspectedConfig {
+	o := &i.Options
+	c := inspectedConfig{Hostname: o.Hostname, User: o.User, WorkingDir: o.WorkingDir, Image: i.Image, Env: o.Env, Cmd: o.Args, Entrypoint: o.Entrypoint,
+		Labels: o.Labels, Tty: o.TTY, OpenStdin: o.Interactive, StopSignal: i.StopSignal().String(), StopTimeout: o.StopTimeout, Healthcheck: o.Health}
+	if spec, err := i.Spec(); err == nil { // it ran: what the image gave is known too
+		c.Env, c.WorkingDir = spec.Process.Env, spec.Process.Cwd
+	}
+	if len(c.Cmd) == 0 {
+		c.Cmd = i.Command
+	}
+	if c.Labels == nil {
+		c.Labels = map[string]string{}
+	}
+	return c
+}
+
+func inspectMounts(o *container.Options) []inspectedMount {
+	list := []inspectedMount{}
+	for _, m := range o.Mounts {
+		v := inspectedMount{Type: m.Type, Source: m.Source, Destination: m.Destination, Options: m.Options, RW: !slices.Contains(m.Options, "ro"), Propagation: "rprivate"}
+		for _, p := range []string{"private", "rprivate", "slave", "rslave", "shared", "rshared"} {
+			if slices.Contains(m.Options, p) {
+				v.Propagation = p
+			}
+		}
+		list = append(list, v)
+	}
+	return list
+}
+
+func inspectNetwork(o *container.Options) inspectedNetwork {
+	n := inspectedNetwork{Ports: map[string]any{}}
+	if o.Network == container.NetworkSlirp {
+		text := func(a [4]byte) string { return fmt.Sprintf("%d.%d.%d.%d", a[0], a[1], a[2], a[3]) }
+		n.IPAddress, n.Gateway, n.IPPrefixLen = text(o.Slirp.Address4), text(o.Slirp.Gateway4), o.Slirp.Bits4
+	}
+	return n
+}
+
+// inspectedImage is an image as docker and podman show it.
+type inspectedImage struct {
+	ID                                string `json:"Id"`
+	Digest                            string
+	RepoTags                          []string
+	RepoDigests                       []string
+	Created                           string
+	Architecture, Os, Variant, Author string
+	Size                              int64
+	VirtualSize                       int64
+	Config                            json.RawMessage
+	RootFS                            json.RawMessage
+	History                           json.RawMessage
+	Labels                            map[string]string
+}
+
+func inspectImage(img *storage.Image) (any, error) {
+	var config struct {
+		Architecture, OS, Variant, Author string
+		Config, Rootfs, History           json.RawMessage
+	}
+	if err := json.Unmarshal(img.Config, &config); err != nil {
+		return nil, fmt.Errorf("reading the configuration of image %s: %w", img.ID, err)
+	}
+	v := inspectedImage{ID: img.ID, Digest: img.Digest, RepoTags: []string{}, RepoDigests: []string{}, Created: stamp(img.Created), Architecture: config.Architecture,
+		Os: config.OS, Variant: config.Variant, Author: config.Author, Size: img.Size, VirtualSize: img.Size, Config: config.Config, RootFS: config.Rootfs,
+		History: config.History, Labels: map[string]string{}}
+	for _, name := range img.Names {
+		if repository, tag := splitTag(name); tag != "<none>" {
+			v.RepoTags = append(v.RepoTags, name)
+			v.RepoDigests = append(v.RepoDigests, repository+"@"+img.Digest)
+		}
+	}
+	for _, label := range img.Settings.Labels {
+		name, value, _ := strings.Cut(label, "=")
+		v.Labels[name] = value
+	}
+	return v, nil
+}
+
+func inspectFlags(f *flags.Set) func(Streams, []string) error {
+	format := f.StringP("format", "f", "", "json, or a template")
+	kind := f.String("type", "all", "container|image|all")
+	f.BoolP("size", "s", false, "accepted for docker's sake")
+	return func(s Streams, args []string) error {
+		if len(args) == 0 {
+			return usageError{Text: "inspect needs a container or an image", Command: "inspect"}
+		}
+		if !slices.Contains([]string{"all", "container", "image"}, *kind) {
+			return usageError{Text: fmt.Sprintf("--type %s: container, image or all", *kind), Command: "inspect"}
+		}
+		host, err := start.OpenHost()
+		if err != nil {
+			return err
+		}
+		list, failed := []any{}, []error{}
+		for _, ref := range args {
+			v, err := inspectOne(host, ref, *kind)
+			if err != nil {
+				failed = append(failed, err)
+				continue
+			}
+			list = append(list, v)
+		}
+		return errors.Join(append([]error{printInspected(s, list, *format)}, failed...)...)
+	}
+}
+
+func inspectOne(host container.Host, ref, kind string) (any, error) {
+	if kind != "image" {
+		info, err := container.Find(host.Dirs, ref)
+		if err == nil {
+			return inspectContainer(info), nil
+		}
+		if kind == "container" || !errors.Is(err, storage.ErrNoContainer) {
+			return nil, err
+		}
+	}
+	img, err := host.Dirs.Lookup(ref)
+	if errors.Is(err, storage.ErrNoImage) && kind == "all" {
+		return nil, fmt.Errorf("no such object: %q", ref)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer img.Close()
+	names, err := host.Dirs.Names()
+	if err != nil {
+		return nil, err
+	}
+	img.Names = names[img.ID]
+	return inspectImage(img)
+}
+
+// printInspected: a template may name fields as Go has them (.ID) or as JSON
+// has them (.Id), as with docker.
+func printInspected(s Streams, list []any, format string) error {
+	if format == "" || format == "json" {
+		return printJSON(s.Out, list)
+	}
+	one, err := parseTemplate(format)
+	if err != nil {
+		return err
+	}
+	for _, v := range list {
+		var b strings.Builder
+		if failed := one.Execute(&b, v); failed != nil {
+			b.Reset()
+			text, err := json.Marshal(v)
+			if err != nil {
+				return err
+			}
+			var raw any
+			if err := json.Unmarshal(text, &raw); err != nil {
+				return err
+			}
+			if fields, ok := raw.(map[string]any); ok {
+				fields["ID"] = fields["Id"] // both at once
+			}
+			if one.Execute(&b, raw) != nil {
+				return fmt.Errorf("--format %s: %w", format, failed)
+			}
+		}
+		fmt.Fprintln(s.Out, b.String())
+	}
+	return nil
+}

@@ -1,0 +1,137 @@
+package cli
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"containers/rl/container"
+	"containers/rl/storage"
+)
+
+func TestDetachKeys(t *testing.T) {
+	for text, want := range map[string]string{"": "", "ctrl-p,ctrl-q": "\x10\x11", "a": "a", "ctrl-@": "\x00", "CTRL-A,b": "\x01b", "ctrl-[": "\x1b"} {
+		if got, err := detachKeys(text); err != nil || string(got) != want {
+			t.Errorf("%q: %q, %v, want %q", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"ctrl-", "ctrl-1", "ab", ",", "ctrl-p,"} {
+		if got, err := detachKeys(text); err == nil {
+			t.Errorf("%q is taken for %q", text, got)
+		}
+	}
+}
+
+// What is typed gets through but for the keys, wherever it is cut.
+func TestKeyFilter(t *testing.T) {
+	for _, test := range []struct {
+		typed string
+		want  string
+		leave bool
+	}{{"hello", "hello", false}, {"a\x10\x11b", "a", true}, {"\x10x", "\x10x", false}, {"\x10\x10\x11", "\x10", true}, {"\x11", "\x11", false}, {"x\x10", "x", false}} {
+		for cut := range len(test.typed) + 1 {
+			f := &keyFilter{keys: []byte("\x10\x11")}
+			var got []byte
+			leave := false
+			for _, part := range []string{test.typed[:cut], test.typed[cut:]} {
+				if !leave {
+					var text []byte
+					text, leave = f.pass([]byte(part))
+					got = append(got, text...)
+				}
+			}
+			if string(got) != test.want || leave != test.leave {
+				t.Errorf("%q cut at %d: %q, %v, want %q, %v", test.typed, cut, got, leave, test.want, test.leave)
+			}
+		}
+	}
+}
+
+func TestParseTime(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local)
+	for text, want := range map[string]time.Time{
+		"": {}, "10m": now.Add(-10 * time.Minute), "2026-01-02T03:04:05Z": time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		"2026-01-02": time.Date(2026, 1, 2, 0, 0, 0, 0, time.Local), "2026-01-02T03:04:05.5": now.Add(time.Second / 2), "1136073845": time.Unix(1136073845, 0), "1136073845.25": time.Unix(1136073845, 250000000),
+	} {
+		if got, err := parseTime(text, now); err != nil || !got.Equal(want) {
+			t.Errorf("%q: %v, %v, want %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"yesterday", "2026-13-01", "1.1234567890", "1.x"} {
+		if got, err := parseTime(text, now); err == nil {
+			t.Errorf("%q is taken for %v", text, got)
+		}
+	}
+}
+
+func TestDuration(t *testing.T) {
+	const day = 24 * time.Hour
+	for d, want := range map[time.Duration]string{
+		0: "Less than a second", time.Second: "1 second", 59 * time.Second: "59 seconds", 61 * time.Second: "About a minute", 5 * time.Minute: "5 minutes",
+		61 * time.Minute: "About an hour", 47 * time.Hour: "47 hours", 3 * day: "3 days", 15 * day: "2 weeks", 90 * day: "3 months", 800 * day: "2 years",
+	} {
+		if got := duration(d); got != want {
+			t.Errorf("%v: %q, want %q", d, got, want)
+		}
+	}
+}
+
+func infos() []*container.Info {
+	made := func(id, name string, status container.Status, code int, age time.Duration, labels map[string]string) *container.Info {
+		i := &container.Info{Entry: storage.Entry{ID: strings.Repeat(id, 64)}, Status: status}
+		i.Options.Name, i.Options.Labels, i.Image, i.ImageID = name, labels, "docker.io/library/alpine:3", strings.Repeat("c", 64)
+		i.Ended.Code, i.Created = code, time.Unix(1e9, 0).Add(-age)
+		return i
+	}
+	return []*container.Info{
+		made("a", "one", container.StatusRunning, 0, 0, map[string]string{"x": "1"}), made("b", "two", container.StatusExited, 3, time.Hour, map[string]string{"x": "2", "y": ""}),
+		made("d", "three", container.StatusCreated, 0, 2*time.Hour, nil),
+	}
+}
+
+func TestFilters(t *testing.T) {
+	list := infos()
+	for filters, want := range map[string]string{
+		"id=aaa": "one", "name=t": "two three", "name=^one$": "one", "status=exited": "two", "status=exited status=created": "two three", "label=x": "one two",
+		"label=x=2": "two", "label=x label=y": "two", "exited=3": "two", "exited=0": "", "ancestor=alpine": "one two three", "ancestor=alpine:3": "one two three",
+		"ancestor=alp": "", "ancestor=ccc": "one two three", "before=two": "three", "since=two": "one", "status=running label=y": "",
+	} {
+		tests, err := psFilters(strings.Fields(filters), list)
+		if err != nil {
+			t.Errorf("%s: %v", filters, err)
+		}
+		var got []string
+		for _, i := range list {
+			all := true
+			for _, test := range tests {
+				all = all && test(i)
+			}
+			if all {
+				got = append(got, i.Name())
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %q, want %q", filters, got, want)
+		}
+	}
+	for _, bad := range []string{"x", "nonsense=1", "status=odd", "exited=x", "name=(", "before=nobody"} {
+		if _, err := psFilters([]string{bad}, list); err == nil {
+			t.Errorf("%s is taken", bad)
+		}
+	}
+}
+
+// Every column of the table has a head, and every head a value.
+func TestPsHeaders(t *testing.T) {
+	for field := range psColumns {
+		var b bytes.Buffer
+		if err := psPrint(&b, infos(), "{{."+field+"}}", false, false, false); err != nil {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+	var b bytes.Buffer
+	if err := psPrint(&b, infos(), "", false, false, false); err != nil || strings.Contains(b.String(), "<no value>") {
+		t.Errorf("%s%v", b.String(), err)
+	}
+}

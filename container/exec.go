@@ -1,0 +1,152 @@
+package container
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"containers/rl/security"
+	"containers/rl/userns"
+)
+
+// ExecOptions are what `rl exec` was asked for. The rest is the container's.
+type ExecOptions struct {
+	Args             []string
+	Env              []string // NAME=VALUE, after the container's
+	WorkingDir, User string
+	TTY, Interactive bool
+	Detached         bool // it is not waited for, and dies with the container alone
+	Privileged       bool // all capabilities of the user namespace
+
+	Stdin, Stdout, Stderr *os.File
+}
+
+// Exec starts a program in a container that runs. It needs neither the
+// container's rl nor a helper: a child joins the namespaces by the pidfd of the
+// container's first process (setns(2), Linux 5.8) and makes the program's
+// process, which is then our child.
+func Exec(h Host, i *Info, e *ExecOptions) (*Running, error) {
+	r, err := enter(h, i, e, func(c *userns.Child) error { return c.Hold(commonSignals...) })
+	if err != nil {
+		return nil, err
+	}
+	i.Emit(h.Dirs, "exec")
+	return r, r.child.Forward()
+}
+
+// enter is Exec without the passing on of signals. before is called before the
+// child runs.
+func enter(h Host, i *Info, e *ExecOptions, before func(*userns.Child) error) (*Running, error) {
+	if i.Status == StatusPaused {
+		return nil, fmt.Errorf("container %s is paused: rl unpause %[1]s", i.Name())
+	}
+	pidfd, err := i.State.Init.pidfd()
+	if !i.Running() || errors.Is(err, unix.ESRCH) {
+		return nil, fmt.Errorf("can only create exec sessions on running containers: %s: %w", i.Name(), ErrNotRunning)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening the first process of container %s: %w", i.Name(), err)
+	}
+	defer unix.Close(pidfd)
+	p, err := newJoin(h, i, e)
+	if err != nil {
+		return nil, err
+	}
+	// Until it has executed the program, the child is inside with our memory:
+	// no one there may look into it (CVE-2016-9962, CVE-2019-5736).
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return nil, fmt.Errorf("closing our memory to others: %w", err)
+	}
+	child, err := userns.Clone(userns.Config{})
+	if err != nil {
+		return nil, err
+	}
+	r := &Running{child: child, host: h, plan: p, joins: true}
+	outer := userns.NewScript(2)
+	outer.Do("joining", "the namespaces of container "+i.Name(), unix.SYS_SETNS, userns.Int(pidfd), userns.Int(joinFlags(p.spec)))
+	outer.Fork(p.Script)
+	if err = before(child); err == nil {
+		err = child.Run(outer)
+	}
+	if err != nil {
+		child.Kill()
+		r.release(&err)
+		return nil, err
+	}
+	return r, nil
+}
+
+// Abandon leaves a program that was started with Detached to the container.
+func (r *Running) Abandon() {
+	var err error
+	r.release(&err)
+}
+
+func joinFlags(spec *specs.Spec) (flags uintptr) {
+	for _, ns := range spec.Linux.Namespaces {
+		flags |= namespaceFlags[ns.Type]
+	}
+	return flags
+}
+
+// newJoin makes the script of the program, in its namespaces from the start.
+func newJoin(h Host, i *Info, e *ExecOptions) (*plan, error) {
+	o := i.Options
+	o.TTY, o.Interactive, o.Detached, o.Init = e.TTY, e.Interactive, e.Detached, false
+	o.Stdin, o.Stdout, o.Stderr = e.Stdin, e.Stdout, e.Stderr
+	p := &plan{Script: userns.NewScript(128), o: &o, spec: &specs.Spec{}, ids: h.IDs, shared: noneShared, stdin: -1, joins: true}
+	if err := load(i.Dir, specFile, p.spec); err != nil {
+		return nil, err
+	}
+	// The filter is the container's, whatever capabilities this program has.
+	if err := p.program(); err != nil {
+		return nil, err
+	}
+	if err := joinProcess(p.spec.Process, i, e); err != nil {
+		return nil, err
+	}
+	if err := p.reserve(); err != nil {
+		p.shared.close()
+		return nil, err
+	}
+	p.becomeRoot()
+	if e.TTY {
+		p.root = p.Do("opening", "the container's root", unix.SYS_OPENAT, userns.Int(unix.AT_FDCWD), p.Str("/"),
+			userns.Int(unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC), userns.Int(0)).Save()
+		p.openTerminal()
+		p.close(p.root)
+	}
+	return p, p.process()
+}
+
+// joinProcess is the container's process with what exec asks for.
+func joinProcess(process *specs.Process, i *Info, e *ExecOptions) error {
+	process.Args, process.Terminal = e.Args, e.TTY
+	process.Cwd = first(e.WorkingDir, process.Cwd)
+	env := process.Env
+	if e.User != "" {
+		user, home, err := (imageRoot{"/proc/" + strconv.Itoa(i.State.Init.PID) + "/root"}).user(e.User)
+		if err != nil {
+			return err
+		}
+		process.User = user
+		if !slices.ContainsFunc(i.Options.Env, func(v string) bool { return strings.HasPrefix(v, "HOME=") }) {
+			env = mergeEnv(env, []string{"HOME=" + home})
+		}
+	}
+	if e.TTY {
+		env = mergeEnv([]string{"TERM=xterm"}, env)
+	}
+	process.Env = mergeEnv(env, e.Env)
+	if e.Privileged {
+		caps := security.AllCapabilities()
+		process.Capabilities = &specs.LinuxCapabilities{Bounding: caps, Effective: caps, Permitted: caps}
+	}
+	return nil
+}

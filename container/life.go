@@ -1,0 +1,218 @@
+package container
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"containers/rl/storage"
+)
+
+// ParseSignal reads a signal as kill(1) does: KILL, SIGKILL, 9.
+func ParseSignal(text string) (unix.Signal, error) {
+	name := strings.ToUpper(text)
+	if n, err := strconv.Atoi(name); err == nil && n > 0 && n <= lastSignal {
+		return unix.Signal(n), nil
+	}
+	if s := unix.SignalNum("SIG" + strings.TrimPrefix(name, "SIG")); s != 0 {
+		return s, nil
+	}
+	return 0, fmt.Errorf("invalid signal: %s", text)
+}
+
+// ErrNotRunning says that a container has no process to do it to.
+var ErrNotRunning = errors.New("container is not running")
+
+// Signal sends a signal to the container's first process.
+func (i *Info) Signal(s unix.Signal) error {
+	if !i.Running() || !i.State.Init.alive() {
+		return fmt.Errorf("signalling container %s: %w", i.Name(), ErrNotRunning)
+	}
+	if s == unix.SIGKILL {
+		if err := i.markStopped(); err != nil {
+			return err
+		}
+	}
+	if err := i.State.Init.send(s); err != nil {
+		return fmt.Errorf("signalling container %s: %w", i.Name(), err)
+	}
+	return nil
+}
+
+// Wait waits until the container has ended and its rl with it. A negative limit
+// is none; false says that the limit was reached.
+func (i *Info) Wait(limit time.Duration) (Ended, bool, error) {
+	if !i.Running() {
+		return i.Ended, true, nil
+	}
+	// Opened first: with --rm it is removed before the monitor ends.
+	file, err := os.Open(path.Join(i.Dir, exitFile))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return Ended{}, false, fmt.Errorf("waiting for container %s: %w", i.Name(), err)
+	}
+	defer file.Close()
+	over, err := i.State.Init.wait(limit)
+	if err != nil || !over {
+		return Ended{}, false, err
+	}
+	// The monitor still has to write it, unless it was killed. With a restart
+	// policy it lives on.
+	for i.State.Monitor.alive() && empty(file) {
+		time.Sleep(time.Millisecond)
+	}
+	ended := Ended{Code: Killed, Error: "rl was killed"}
+	if text, err := io.ReadAll(file); err == nil && len(text) > 0 {
+		if err := decode(text, &ended); err != nil {
+			return ended, true, fmt.Errorf("reading how container %s ended: %w", i.Name(), err)
+		}
+	}
+	return ended, true, nil
+}
+
+func empty(file *os.File) bool {
+	info, err := file.Stat()
+	return err == nil && info.Size() == 0
+}
+
+// wait waits for the end of a process that is not our child.
+func (p Process) wait(limit time.Duration) (over bool, err error) {
+	fd, err := p.pidfd()
+	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EINVAL) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("waiting for process %d: %w", p.PID, err)
+	}
+	defer unix.Close(fd)
+	return poll(fd, limit)
+}
+
+func poll(fd int, limit time.Duration) (ready bool, err error) {
+	end := time.Now().Add(limit)
+	for {
+		left := -1
+		if limit >= 0 {
+			left = int(max(0, time.Until(end)+time.Millisecond-1) / time.Millisecond)
+		}
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, left)
+		if !errors.Is(err, unix.EINTR) {
+			return n > 0, err
+		}
+	}
+}
+
+// Stop asks the container to end, and makes it after a while. A negative limit
+// waits for ever.
+func (i *Info) Stop(s unix.Signal, limit time.Duration) error {
+	if err := i.markStopped(); err != nil {
+		return err
+	}
+	// Between two runs its monitor finds the mark, before or after it has begun
+	// the next one.
+	for i.Status == StatusRestarting {
+		if _, err := i.State.Monitor.wait(firstDelay); err != nil {
+			return err
+		}
+		now, err := look(i.Entry)
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		i = now
+	}
+	if !i.Running() {
+		return nil
+	}
+	if err := i.Signal(s); err != nil && !errors.Is(err, ErrNotRunning) {
+		return err
+	}
+	if i.Status == StatusPaused { // it finds the signal when it goes on
+		if err := i.Unpause(); err != nil {
+			return err
+		}
+	}
+	over, err := i.State.Init.wait(limit)
+	if err != nil {
+		return err
+	}
+	if !over {
+		if err := i.Signal(unix.SIGKILL); err != nil && !errors.Is(err, ErrNotRunning) {
+			return err
+		}
+	}
+	if _, _, err = i.Wait(-1); err == nil {
+		// What is asked of the container next finds it let go, or removed.
+		_, err = i.State.Monitor.wait(patience)
+	}
+	return err
+}
+
+// StopSignal is the container's own, or TERM.
+func (i *Info) StopSignal() unix.Signal {
+	if s, err := ParseSignal(i.Options.StopSignal); err == nil {
+		return s
+	}
+	return unix.SIGTERM
+}
+
+// StopTimeout is how long the container may take to stop.
+func (i *Info) StopTimeout() time.Duration { return time.Duration(i.Options.StopTimeout) * time.Second }
+
+// Rename gives a container another name. Its rl, which may be running, finds
+// that at its end.
+func (i *Info) Rename(d storage.Dirs, name string) error {
+	record := i.Record
+	record.Options.Name = name
+	return d.Rename(i.Entry, i.Options.Name, name, encode(record))
+}
+
+// ErrRunning says that a container must not run for this.
+var ErrRunning = errors.New("running or paused containers cannot be removed without force: container state improper")
+
+// Delete removes a container. One that runs is killed first when force says so.
+func Delete(h Host, i *Info, force bool) error {
+	if i.Running() || i.Status == StatusRestarting {
+		if !force {
+			return fmt.Errorf("cannot remove container %s as it is running - %w", i.ID, ErrRunning)
+		}
+		if err := i.Stop(unix.SIGKILL, -1); err != nil {
+			return err
+		}
+	}
+	c, err := hold(h.Dirs, i, nil)
+	if errors.Is(err, storage.ErrNoContainer) && force {
+		return nil // with --rm its own rl was faster
+	}
+	if err != nil {
+		return err
+	}
+	if remove(c, h, &err); err == nil {
+		i.Emit(h.Dirs, "remove")
+	}
+	return err
+}
+
+// hold waits a little for an rl that is about to end.
+func hold(d storage.Dirs, i *Info, img *storage.Image) (c *storage.Container, err error) {
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		c, err = d.HoldContainer(i.Entry, i.Options.Name, img)
+		if err != nil && (!errors.Is(err, storage.ErrHeld) || time.Now().After(end)) {
+			return nil, fmt.Errorf("container %s: %w", i.Name(), err)
+		}
+		if err == nil {
+			return c, nil
+		}
+	}
+}
+
+// patience is how long an rl may take from its container's end to its own.
+const patience = 10 * time.Second

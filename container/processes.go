@@ -1,0 +1,230 @@
+package container
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Proc is a process of a container, from proc_pid_stat(5) and
+// proc_pid_status(5).
+type Proc struct {
+	Process
+	Inside   int // its number in the container
+	Parent   int // its parent's there; 0: it has none there
+	State    byte
+	UID, GID uint32 // in the container
+	HostUID  uint32
+	HostGID  uint32
+	UTime    uint64 // clock ticks
+	STime    uint64
+	Nice     int
+	VSize    uint64 // bytes
+	RSS      uint64 // pages
+	TTY      int
+	Comm     string
+	Args     string
+}
+
+// Processes lists the container's processes: those of its pid namespace.
+func (i *Info) Processes() ([]Proc, error) {
+	if !i.Running() {
+		return nil, fmt.Errorf("listing the processes of container %s: %w", i.Name(), ErrNotRunning)
+	}
+	if i.Options.HostPID {
+		return nil, fmt.Errorf("listing the processes of container %s: with --pid host nothing tells them from the host's", i.Name())
+	}
+	space, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", i.State.Init.PID))
+	if err != nil {
+		return nil, fmt.Errorf("listing the processes of container %s: %w", i.Name(), err)
+	}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, fmt.Errorf("listing processes: %w", err)
+	}
+	var list []Proc
+	inside := map[int]int{}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		// A namespace within the container's belongs to it too, but cannot be told here.
+		if its, err := os.Readlink("/proc/" + e.Name() + "/ns/pid"); err != nil || its != space {
+			continue
+		}
+		p, err := readProc(pid)
+		if err != nil {
+			continue // it ended
+		}
+		inside[pid] = p.Inside
+		list = append(list, p)
+	}
+	uids, gids := i.idMap("uid_map"), i.idMap("gid_map")
+	for n := range list {
+		p := &list[n]
+		p.Parent, p.UID, p.GID = inside[p.Parent], uids(p.HostUID), gids(p.HostGID)
+	}
+	return list, nil
+}
+
+// overflowID stands for an id that has none in the container.
+const overflowID = 65534
+
+// idMap turns ids of the host into those of the container
+// (user_namespaces(7), uid_map).
+func (i *Info) idMap(file string) func(uint32) uint32 {
+	text, _ := readFile(fmt.Sprintf("/proc/%d/%s", i.State.Init.PID, file))
+	type entry struct{ inside, host, size uint64 }
+	var list []entry
+	for line := range strings.Lines(string(text)) {
+		var e entry
+		if n, _ := fmt.Sscan(line, &e.inside, &e.host, &e.size); n == 3 {
+			list = append(list, e)
+		}
+	}
+	return func(id uint32) uint32 {
+		for _, e := range list {
+			if at := uint64(id) - e.host; uint64(id) >= e.host && at < e.size {
+				return uint32(e.inside + at)
+			}
+		}
+		return overflowID
+	}
+}
+
+// Names are those of the users and groups in the container's own files.
+func (i *Info) Names() (users, groups map[uint32]string) {
+	root := imageRoot{fmt.Sprintf("/proc/%d/root", i.State.Init.PID)}
+	read := func(file string) map[uint32]string {
+		names := map[uint32]string{}
+		_ = root.lines(file, func(f []string) bool {
+			if len(f) > 2 {
+				if id, err := parseID(f[2]); err == nil && names[id] == "" {
+					names[id] = f[0]
+				}
+			}
+			return true
+		})
+		return names
+	}
+	return read("etc/passwd"), read("etc/group")
+}
+
+// Uptime is the time since the machine's start, in which Process.Start counts.
+func Uptime() time.Duration {
+	var now unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &now)
+	return time.Duration(now.Nano())
+}
+
+// readProc leaves the parent's number as the host has it.
+func readProc(pid int) (p Proc, err error) {
+	dir := "/proc/" + strconv.Itoa(pid)
+	stat, err := readFile(dir + "/stat")
+	at := bytes.LastIndexByte(stat, ')')
+	if err == nil && at < 0 {
+		err = unix.ESRCH
+	}
+	if err != nil {
+		return p, err
+	}
+	f := strings.Fields(string(stat[at+1:]))
+	if len(f) < 22 {
+		return p, unix.ESRCH
+	}
+	number := func(n int) uint64 { v, _ := strconv.ParseUint(f[n], 10, 64); return v }
+	p = Proc{Process: Process{pid, number(19)}, Parent: int(number(1)), State: f[0][0], TTY: int(number(4)), UTime: number(11), STime: number(12),
+		VSize: number(20), RSS: number(21), Comm: string(stat[bytes.IndexByte(stat, '(')+1 : at])}
+	p.Nice, _ = strconv.Atoi(f[16])
+	status, err := readFile(dir + "/status")
+	if err != nil {
+		return p, err
+	}
+	for line := range strings.Lines(string(status)) {
+		key, value, _ := strings.Cut(line, ":")
+		v := strings.Fields(value)
+		switch {
+		case len(v) == 0:
+		case key == "NSpid":
+			p.Inside, _ = strconv.Atoi(v[len(v)-1])
+		case key == "Uid" || key == "Gid":
+			id, _ := strconv.ParseUint(v[0], 10, 32)
+			if key == "Uid" {
+				p.HostUID = uint32(id)
+			} else {
+				p.HostGID = uint32(id)
+			}
+		}
+	}
+	args, _ := readFile(dir + "/cmdline")
+	if p.Args = string(bytes.TrimRight(bytes.ReplaceAll(args, []byte{0}, []byte{' '}), " ")); p.Args == "" {
+		p.Args = "[" + p.Comm + "]"
+	}
+	return p, nil
+}
+
+// Pause stops all processes of a container, by SIGSTOP, which none can catch.
+// It begins anew until it finds none that was made meanwhile.
+func (i *Info) Pause() error {
+	if i.Status != StatusRunning {
+		return fmt.Errorf("container %s is not running: it cannot be paused: container state improper", i.Name())
+	}
+	for {
+		list, err := i.Processes()
+		if err != nil {
+			return err
+		}
+		ran := false
+		for _, p := range list {
+			if p.State != 'T' && p.State != 'Z' && p.State != 'X' {
+				ran = true
+				if err := p.send(unix.SIGSTOP); err != nil {
+					return fmt.Errorf("pausing container %s: %w", i.Name(), err)
+				}
+			}
+		}
+		if !ran {
+			return nil
+		}
+	}
+}
+
+// Unpause lets them go on.
+func (i *Info) Unpause() error {
+	if i.Status != StatusPaused {
+		return fmt.Errorf("container %s is not paused: container state improper", i.Name())
+	}
+	list, err := i.Processes()
+	if err != nil {
+		return err
+	}
+	for _, p := range list {
+		if err := p.send(unix.SIGCONT); err != nil {
+			return fmt.Errorf("unpausing container %s: %w", i.Name(), err)
+		}
+	}
+	return nil
+}
+
+// send sends a signal; a process that has ended is left alone.
+func (p Process) send(s unix.Signal) error {
+	fd, err := p.pidfd()
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.PidfdSendSignal(fd, s, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,240 @@
+package container
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"containers/rl/storage"
+)
+
+// The files of a container's directory, beside its root file system. All are
+// written under another name first, but for exitFile: who waits for the end
+// opens it while the container runs, and reads it when the directory may be
+// gone.
+const (
+	specFile  = "config.json" // the OCI specification of the last run
+	stateFile = "state.json"  // State of the last run
+	exitFile  = "exit.json"   // Ended; empty while it runs
+	logFile   = "log"         // what it wrote: see log.go
+)
+
+// Record is what a container was made with. It is written once, before the
+// container can be seen, and on rename.
+type Record struct {
+	Created time.Time
+	Image   string // as it was asked for
+	ImageID string
+	Command []string // the entrypoint's and the command's words
+	Options Options
+}
+
+// Process is a process that cannot be mistaken for a later one of its number.
+type Process struct {
+	PID   int
+	Start uint64 // clock ticks after boot: field 22 of proc_pid_stat(5)
+}
+
+// State is written when a container's program is executed.
+type State struct {
+	Init, Monitor Process
+	Boot          string // random/boot_id of the kernel
+	Started       time.Time
+	Restarts      int    // by the policy, since someone started it
+	Notice        string `json:",omitempty"`
+}
+
+// Ended is how a run of a container ended.
+type Ended struct {
+	Code     int
+	Finished time.Time
+	Error    string `json:",omitempty"` // of rl itself
+	Again    bool   `json:",omitempty"` // the restart policy wants another run
+}
+
+// Status is docker's word for what a container does.
+type Status string
+
+// The states of a container (runtime-spec, and docker's words for them).
+const (
+	StatusCreated    Status = "created"
+	StatusRunning    Status = "running"
+	StatusPaused     Status = "paused"
+	StatusRestarting Status = "restarting" // waiting for the next run
+	StatusExited     Status = "exited"
+)
+
+// Info is all that is known of a container. Nothing was locked to learn it.
+type Info struct {
+	storage.Entry
+	Record
+	State  State
+	Ended  Ended
+	Status Status
+}
+
+// Killed is the code of a container whose rl was killed: the kernel then kills
+// the container (PR_SET_PDEATHSIG), and nobody is left to be told its status.
+const Killed = 128 + int(unix.SIGKILL)
+
+// Find gives what is known of a container by its name, id or beginning of id.
+func Find(d storage.Dirs, ref string) (*Info, error) {
+	entry, err := d.FindContainer(ref)
+	if err != nil {
+		return nil, err
+	}
+	info, err := look(entry)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %s", storage.ErrNoContainer, ref)
+	}
+	return info, err
+}
+
+// List gives all containers. One that is removed meanwhile is left out, and
+// one that is just being made.
+func List(d storage.Dirs) ([]*Info, error) {
+	entries, err := d.Containers()
+	if err != nil {
+		return nil, err
+	}
+	var list []*Info
+	for _, e := range entries {
+		info, err := look(e)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, info)
+	}
+	return list, nil
+}
+
+// look reads the state first, and then the exit, as they are written.
+func look(e storage.Entry) (*Info, error) {
+	info := &Info{Entry: e, Status: StatusCreated}
+	if err := load(e.Dir, storage.RecordFile, &info.Record); err != nil {
+		return nil, err
+	}
+	err := load(e.Dir, stateFile, &info.State)
+	if errors.Is(err, os.ErrNotExist) {
+		return info, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	running := info.State.Boot == bootID() && (info.State.Init.alive() || info.State.Monitor.alive())
+	switch err := load(e.Dir, exitFile, &info.Ended); {
+	case err == nil && info.Ended.Again && running:
+		info.Status = StatusRestarting
+	case err == nil:
+		info.Status = StatusExited
+	case (errors.Is(err, errEmpty) || errors.Is(err, os.ErrNotExist)) && running:
+		info.Status = StatusRunning
+		if state, _ := processStart(info.State.Init.PID); state == 'T' {
+			info.Status = StatusPaused
+		}
+	case errors.Is(err, errEmpty) || errors.Is(err, os.ErrNotExist):
+		info.Status, info.Ended = StatusExited, Ended{Code: Killed, Error: "rl was killed"}
+	default:
+		return nil, err
+	}
+	return info, nil
+}
+
+// Spec is the specification of the last run; os.ErrNotExist when it never ran.
+func (i *Info) Spec() (*specs.Spec, error) {
+	spec := &specs.Spec{}
+	return spec, load(i.Dir, specFile, spec)
+}
+
+// Running says whether its program runs, or would if it were not paused.
+func (i *Info) Running() bool { return i.Status == StatusRunning || i.Status == StatusPaused }
+
+// Name is the container's name, or its short id when it has none.
+func (i *Info) Name() string { return first(i.Options.Name, i.ID[:12]) }
+
+var errEmpty = errors.New("empty file")
+
+func load(dir, name string, into any) error {
+	text, err := readFile(path.Join(dir, name))
+	if err == nil && len(bytes.TrimSpace(text)) == 0 {
+		return errEmpty
+	}
+	if err == nil {
+		err = json.Unmarshal(text, into)
+	}
+	if err != nil {
+		return fmt.Errorf("reading %s of container %s: %w", name, path.Base(dir), err)
+	}
+	return nil
+}
+
+func decode(text []byte, into any) error { return json.Unmarshal(text, into) }
+
+func encode(v any) []byte {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // our own types
+	}
+	return append(text, '\n')
+}
+
+// bootID tells this boot from others: numbers of processes begin anew.
+func bootID() string {
+	text, _ := readFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(text))
+}
+
+// process gives the process of a number, which must be alive.
+func process(pid int) Process {
+	_, start := processStart(pid)
+	return Process{pid, start}
+}
+
+func (p Process) alive() bool {
+	if p.PID <= 0 {
+		return false
+	}
+	state, start := processStart(p.PID)
+	return start == p.Start && start != 0 && state != 'Z' && state != 'X'
+}
+
+// processStart reads the state and the start time; the name of the program,
+// which may hold anything, ends with the last parenthesis.
+func processStart(pid int) (state byte, start uint64) {
+	text, err := readFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	at := bytes.LastIndexByte(text, ')')
+	if err != nil || at < 0 {
+		return 0, 0
+	}
+	fields := strings.Fields(string(text[at+1:]))
+	if len(fields) < 20 {
+		return 0, 0
+	}
+	start, _ = strconv.ParseUint(fields[19], 10, 64)
+	return fields[0][0], start
+}
+
+// pidfd opens a process and makes sure that it is still the same.
+func (p Process) pidfd() (int, error) {
+	fd, err := unix.PidfdOpen(p.PID, 0)
+	if err != nil {
+		return -1, err
+	}
+	if !p.alive() {
+		unix.Close(fd)
+		return -1, unix.ESRCH
+	}
+	return fd, nil
+}

@@ -1,0 +1,84 @@
+package container
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"containers/rl/storage"
+)
+
+// place makes a container's directory with files.
+func place(t *testing.T, files map[string]string) storage.Entry {
+	t.Helper()
+	e := storage.Entry{ID: strings.Repeat("ab", 32), Dir: t.TempDir()}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(e.Dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return e
+}
+
+// The status is what the files say, and the kernel of the processes in them.
+func TestStatus(t *testing.T) {
+	ours := State{Init: process(os.Getpid()), Monitor: process(os.Getpid()), Boot: bootID()}
+	reused, reboot := ours, ours
+	reused.Init.Start, reused.Monitor.Start = 1, 1
+	reboot.Boot = "another"
+	record := string(encode(Record{Image: "i"}))
+	text := func(s State) string { return string(encode(s)) }
+	for name, test := range map[string]struct {
+		files map[string]string
+		want  Status
+		code  int
+	}{
+		"made":                             {map[string]string{}, StatusCreated, 0},
+		"runs":                             {map[string]string{stateFile: text(ours), exitFile: ""}, StatusRunning, 0},
+		"ended":                            {map[string]string{stateFile: text(ours), exitFile: `{"Code":3}`}, StatusExited, 3},
+		"is to run again":                  {map[string]string{stateFile: text(ours), exitFile: `{"Code":3,"Again":true}`}, StatusRestarting, 3},
+		"rl killed":                        {map[string]string{stateFile: text(reused), exitFile: ""}, StatusExited, Killed},
+		"killed while it was to run again": {map[string]string{stateFile: text(reused), exitFile: `{"Code":3,"Again":true}`}, StatusExited, 3},
+		"machine was off":                  {map[string]string{stateFile: text(reboot), exitFile: ""}, StatusExited, Killed},
+		"no file for the end":              {map[string]string{stateFile: text(reused)}, StatusExited, Killed},
+	} {
+		test.files[storage.RecordFile] = record
+		info, err := look(place(t, test.files))
+		if err != nil || info.Status != test.want || info.Ended.Code != test.code {
+			t.Errorf("%s: %v, %v, want %s with %d", name, info, err, test.want, test.code)
+		}
+	}
+}
+
+func TestLookErrors(t *testing.T) {
+	if _, err := look(place(t, nil)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("without a record: %v", err)
+	}
+	for _, file := range []string{storage.RecordFile, stateFile, exitFile} {
+		files := map[string]string{storage.RecordFile: "{}", stateFile: "{}", exitFile: "{}"}
+		files[file] = "{"
+		if _, err := look(place(t, files)); err == nil || !strings.Contains(err.Error(), file) {
+			t.Errorf("half of %s: %v", file, err)
+		}
+	}
+}
+
+func TestParseSignal(t *testing.T) {
+	for text, want := range map[string]int{"KILL": 9, "SIGKILL": 9, "kill": 9, "sigusr1": 10, "15": 15, "64": 64, "0": 0, "65": 0, "-1": 0, "": 0, "SIG": 0, "NONE": 0} {
+		if got, err := ParseSignal(text); int(got) != want || (err == nil) != (want != 0) {
+			t.Errorf("%q: %d, %v, want %d", text, got, err, want)
+		}
+	}
+}
+
+func TestRandomNames(t *testing.T) {
+	seen := map[string]bool{}
+	for range 200 {
+		seen[RandomName()] = true
+	}
+	if len(seen) < 150 {
+		t.Errorf("%d different names of 200", len(seen))
+	}
+}

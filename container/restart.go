@@ -1,0 +1,100 @@
+package container
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The restart policies (docker-run(1), --restart).
+const (
+	RestartNo            = "no"
+	RestartOnFailure     = "on-failure"
+	RestartAlways        = "always"
+	RestartUnlessStopped = "unless-stopped"
+)
+
+// Restart is the end of a run that another one is to follow.
+type Restart struct {
+	ID    string
+	dir   string
+	delay time.Duration
+}
+
+func (r *Restart) Error() string { return "restarting container " + r.ID }
+
+// stoppedFile is made by who stops a container, so that its policy does not
+// start it again, and removed by who starts it.
+const stoppedFile = "stopped"
+
+// Back-off between restarts, as docker's.
+const (
+	firstDelay = 100 * time.Millisecond
+	mostDelay  = time.Minute
+	longRun    = 10 * time.Second // after such a run it begins anew
+)
+
+// restarts says whether the policy wants another run.
+func (r *Running) restarts(err error) bool {
+	var exit Exit
+	o := r.plan.o
+	if !r.introduced || !o.Detached || !errors.As(err, &exit) || stopped(r.storage.Dir) {
+		return false
+	}
+	if atomic.LoadInt32(&r.sick) != 0 {
+		return true
+	}
+	switch o.Restart {
+	case RestartAlways, RestartUnlessStopped:
+		return true
+	case RestartOnFailure:
+		return exit.Code != 0 && (o.RestartMax == 0 || r.state.Restarts < o.RestartMax)
+	}
+	return false
+}
+
+func (r *Running) restart() *Restart {
+	delay := firstDelay << min(r.state.Restarts, 10)
+	if time.Since(r.state.Started) >= longRun {
+		delay = firstDelay
+	}
+	return &Restart{ID: r.plan.o.ID, dir: r.storage.Dir, delay: min(delay, mostDelay)}
+}
+
+// Wait waits for the time of the next run. False: the container was stopped or
+// removed meanwhile.
+func (r *Restart) Wait() bool {
+	for end := time.Now().Add(r.delay); ; time.Sleep(min(firstDelay, max(0, time.Until(end)))) {
+		if _, err := os.Stat(r.dir); err != nil || stopped(r.dir) {
+			return false
+		}
+		if !time.Now().Before(end) {
+			return true
+		}
+	}
+}
+
+func stopped(dir string) bool {
+	_, err := os.Stat(path.Join(dir, stoppedFile))
+	return err == nil
+}
+
+// markStopped comes before the signal.
+func (i *Info) markStopped() error {
+	if i.Options.Restart == "" || i.Options.Restart == RestartNo {
+		return nil
+	}
+	fd, err := unix.Open(path.Join(i.Dir, stoppedFile), unix.O_WRONLY|unix.O_CREAT|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
+	if err != nil && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("stopping container %s: %w", i.Name(), err)
+	}
+	if err == nil {
+		unix.Close(fd)
+	}
+	return nil
+}

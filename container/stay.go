@@ -1,0 +1,126 @@
+package container
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"containers/rl/storage"
+)
+
+// capture opens the log and the pipes to it. Standard input that someone may
+// attach to later is a pipe that nobody closes.
+func (p *plan) capture(dir string) error {
+	if p.o.Detached && p.o.Interactive && !p.o.TTY {
+		if err := p.holdStdin(); err != nil {
+			return err
+		}
+	}
+	if !p.o.logged() {
+		return nil
+	}
+	log, err := p.o.openLog(dir)
+	if err != nil {
+		return err
+	}
+	stdout, stderr := -1, -1
+	if !p.o.Detached {
+		stdout, stderr = int(p.o.Stdout.Fd()), int(p.o.Stderr.Fd())
+	}
+	p.out, err = newOutput(log, stdout, stderr)
+	return err
+}
+
+// openLog opens the log of a container, or one that keeps nothing.
+func (o *Options) openLog(dir string) (*logger, error) {
+	if o.NoLog || o.Remove && !o.Detached {
+		return noLog(), nil
+	}
+	return openLog(path.Join(dir, logFile))
+}
+
+func (p *plan) holdStdin() error {
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		return fmt.Errorf("making a pipe: %w", err)
+	}
+	p.o.Stdin = os.NewFile(uintptr(fds[0]), "stdin")
+	p.stdin = fds[1]
+	return nil
+}
+
+// introduce makes a container known to others. The empty exit file is the last:
+// with the state of an earlier run nobody may take it for the one to wait for.
+func (r *Running) introduce() error {
+	c, o := r.storage, r.plan.o
+	if o.Remove && !r.again {
+		if o.Name == "" {
+			o.Name = RandomName()
+			if c.SetName(o.Name) != nil {
+				o.Name = "" // it is known by its id
+			}
+		}
+		if err := c.WriteFile(storage.RecordFile, encode(newRecord(o))); err != nil {
+			return fmt.Errorf("writing the record of container %s: %w", o.ID, err)
+		}
+	}
+	r.state = State{Init: process(r.child.PID), Monitor: process(os.Getpid()), Boot: bootID(), Started: time.Now().UTC(), Restarts: r.restarted, Notice: r.Notice}
+	_ = os.Remove(path.Join(c.Dir, healthFile)) // of an earlier run
+	for _, f := range []struct {
+		name string
+		text []byte
+	}{{specFile, encode(r.plan.spec)}, {stateFile, encode(r.state)}, {exitFile, nil}} {
+		if err := c.WriteFile(f.name, f.text); err != nil {
+			return fmt.Errorf("writing %s of container %s: %w", f.name, o.ID, err)
+		}
+	}
+	r.introduced = true
+	started := o.event("start")
+	if o.Remove && !r.again {
+		emit(r.host.Dirs, o.event("create"), started)
+	} else {
+		emit(r.host.Dirs, started)
+	}
+	if o.Health.Checked() {
+		go r.watchHealth(o.Health)
+	}
+	return nil
+}
+
+// conclude says how it ended, in the file that waiting processes hold open.
+func (r *Running) conclude(err error, again bool) {
+	if r.joins {
+		return
+	}
+	if !r.introduced { // a short life, told at once
+		code := fmt.Sprintf("exitCode=%d", exitCode(err))
+		o := r.plan.o
+		emit(r.host.Dirs, o.event("create"), o.event("start"), o.event("died", code), o.event("remove"))
+		return
+	}
+	ended := Ended{Code: Killed, Finished: time.Now().UTC(), Again: again}
+	var exit Exit
+	if ended.Code = exitCode(err); err != nil && !errors.As(err, &exit) {
+		ended.Error = err.Error()
+	}
+	emit(r.host.Dirs, r.plan.o.event("died", fmt.Sprintf("exitCode=%d", ended.Code)))
+	fd, err := unix.Open(path.Join(r.storage.Dir, exitFile), unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return // the directory was removed under us: there is nobody to tell
+	}
+	defer unix.Close(fd)
+	_ = writeAll(fd, encode(ended))
+}
+
+// exitCode is the program's, when it is known.
+func exitCode(err error) int {
+	var exit Exit
+	if errors.As(err, &exit) {
+		return exit.Code
+	}
+	return Killed
+}

@@ -1,0 +1,118 @@
+package container
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"containers/rl/storage"
+	"containers/rl/userns"
+)
+
+// Tree says where a container's files are, for a process in its user
+// namespace. That of one that runs is seen as its own processes see it.
+type Tree struct {
+	Root    string   // a directory; "": Overlay is to be mounted on Merged
+	Overlay string   // options, naming lower directories from Base
+	Base    string   //
+	Merged  string   //
+	Upper   string   // what the container changed; "" with --rootfs
+	Lower   []string // the image's directories, topmost first
+	Mounts  []string // places in it that something is mounted on while it runs
+}
+
+// Enter is a way into the user namespace of a container's files.
+type Enter struct {
+	Tree Tree
+
+	ids     userns.Map
+	userns  int // of the container that runs, or -1
+	storage *storage.Container
+	image   *storage.Image
+}
+
+// Enter finds the files of a container, and keeps one that does not run from
+// being started meanwhile.
+func (i *Info) Enter(h Host) (e *Enter, err error) {
+	e = &Enter{ids: h.IDs, userns: -1}
+	defer func() {
+		if err != nil {
+			e.Close()
+			e, err = nil, fmt.Errorf("opening the files of container %s: %w", i.Name(), err)
+		}
+	}()
+	if i.ImageID != "" {
+		if e.image, err = h.Dirs.Lookup(i.ImageID); err != nil {
+			return e, err
+		}
+		e.Tree.Lower = e.image.Layers
+	}
+	if spec, err := i.Spec(); err == nil {
+		for _, m := range spec.Mounts {
+			e.Tree.Mounts = append(e.Tree.Mounts, m.Destination)
+		}
+	}
+	e.Tree.Mounts = append(e.Tree.Mounts, "/etc/hosts", "/etc/resolv.conf", "/etc/hostname", "/dev/console")
+	if i.Running() {
+		e.Tree.Root = fmt.Sprintf("/proc/%d/root", i.State.Init.PID)
+		e.Tree.Upper = i.Dir + "/upper"
+		e.userns, err = unix.Open(fmt.Sprintf("/proc/%d/ns/user", i.State.Init.PID), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		return e, err
+	}
+	if i.Options.KeepID {
+		if e.ids, err = userns.KeepID(h.IDs, h.User); err != nil {
+			return e, err
+		}
+	}
+	if e.storage, err = hold(h.Dirs, i, e.image); err != nil {
+		return e, err
+	}
+	if e.Tree.Root = i.Options.Rootfs; e.Tree.Root == "" {
+		e.Tree.Upper, e.Tree.Merged = e.storage.Upper, e.storage.Merged
+		e.Tree.Base, e.Tree.Overlay = e.storage.OverlayOptions(false)
+	}
+	return e, nil
+}
+
+// Start starts our binary again under the name role, as root of the user
+// namespace, with a mount namespace of its own.
+func (e *Enter) Start(role string, args []string, stdio [3]int) (*userns.Process, error) {
+	if e.userns >= 0 {
+		return userns.CommandIn(e.userns, role, args, stdio)
+	}
+	return userns.CommandWith(e.ids, role, args, stdio)
+}
+
+// Close lets go of the container.
+func (e *Enter) Close() {
+	if e.userns >= 0 {
+		unix.Close(e.userns)
+		e.userns = -1
+	}
+	if e.storage != nil {
+		e.storage.Close()
+	}
+	e.image.Close()
+}
+
+// Open opens the root of the tree. It is called in the namespace of Start.
+func (t Tree) Open() (root int, err error) {
+	dir := t.Root
+	if dir == "" {
+		dir = t.Merged
+		if err := errors.Join(os.Chdir(t.Base), unix.Mount("overlay", dir, "overlay", 0, t.Overlay), os.Chdir("/")); err != nil {
+			return -1, fmt.Errorf("mounting overlay on %s: %w", dir, err)
+		}
+	}
+	if root, err = unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
+		return -1, fmt.Errorf("opening %s: %w", dir, err)
+	}
+	return root, nil
+}
+
+// OpenIn opens a path below a root as the root's own processes would.
+func OpenIn(root int, name string, flags uint64) (int, error) {
+	return unix.Openat2(root, name, &unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS})
+}

@@ -1,0 +1,186 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrNoContainer says that no container has the name or id asked for.
+var ErrNoContainer = errors.New("no such container")
+
+// ErrHeld says that a container's rl is alive: it holds the directory's lock.
+var ErrHeld = errors.New("container is held by its rl")
+
+// Entry is a container's directory as others than its rl see it.
+type Entry struct{ ID, Dir string }
+
+// Containers lists the directories of all containers, in no order. It takes no
+// lock: one may be gone when it is looked at.
+func (d Dirs) Containers() ([]Entry, error) {
+	dir, err := os.Open(d.containers())
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing containers: %w", err)
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil, fmt.Errorf("listing containers: %w", err)
+	}
+	var list []Entry
+	for _, name := range names {
+		if !strings.HasSuffix(name, deadSuffix) {
+			list = append(list, d.entry(name))
+		}
+	}
+	return list, nil
+}
+
+func (d Dirs) entry(name string) Entry {
+	return Entry{ID: strings.TrimSuffix(name, transientSuffix), Dir: path.Join(d.containers(), name)}
+}
+
+// FindContainer finds a container by its name, its id or the beginning of its
+// id, in this order.
+func (d Dirs) FindContainer(ref string) (Entry, error) {
+	none := fmt.Errorf("%w: %s", ErrNoContainer, ref)
+	if checkName(ref) != nil || ref == "" {
+		return Entry{}, none
+	}
+	if target, err := os.Readlink(path.Join(d.taken(), ref)); err == nil {
+		e := d.entry(path.Base(target))
+		if _, err := os.Stat(e.Dir); err == nil {
+			return e, nil
+		}
+	}
+	list, err := d.Containers()
+	if err != nil {
+		return Entry{}, err
+	}
+	found := Entry{}
+	for _, e := range list {
+		switch {
+		case e.ID == ref:
+			return e, nil
+		case !strings.HasPrefix(e.ID, ref):
+		case found.ID != "":
+			return Entry{}, fmt.Errorf("%s: more than one container id begins so", ref)
+		default:
+			found = e
+		}
+	}
+	if found.ID == "" {
+		return Entry{}, none
+	}
+	return found, nil
+}
+
+// HoldContainer locks a container that is there, for a new run of it or its
+// removal. ErrHeld says that it runs. The image is that of its root.
+func (d Dirs) HoldContainer(e Entry, name string, img *Image) (*Container, error) {
+	file, err := lockDirectory(e.Dir, unix.LOCK_EX|unix.LOCK_NB)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil, fmt.Errorf("%w: %s", ErrNoContainer, e.ID)
+	case errors.Is(err, unix.EWOULDBLOCK):
+		return nil, ErrHeld
+	case err != nil:
+		return nil, fmt.Errorf("locking container %s: %w", e.ID, err)
+	}
+	c := &Container{ID: e.ID, Name: name, dirs: d, image: img, lock: file}
+	c.place(e.Dir)
+	return c, nil
+}
+
+// Keep makes a transient container one that stays when it ends, with a record
+// of what it is and a name, or none. Until then a killed command leaves
+// nothing; from then on it is whole.
+func (c *Container) Keep(name string, record []byte) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	if err := c.WriteFile(RecordFile, record); err != nil {
+		return fmt.Errorf("writing the record of container %s: %w", c.ID, err)
+	}
+	unlock, err := c.dirs.lockNames()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	kept := strings.TrimSuffix(c.Dir, transientSuffix)
+	if name != "" {
+		if err := c.dirs.claimName(name, kept); err != nil {
+			return err
+		}
+		c.Name = name
+	}
+	if err := os.Rename(c.Dir, kept); err != nil {
+		return fmt.Errorf("keeping container %s: %w", c.ID, err)
+	}
+	c.place(kept)
+	return nil
+}
+
+// SetName gives a name to a container that has none.
+func (c *Container) SetName(name string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	c.Name = name
+	return c.takeName()
+}
+
+// Rename gives a container another name, and its record with that.
+func (d Dirs) Rename(e Entry, from, to string, record []byte) error {
+	if err := checkName(to); err != nil || to == "" {
+		return errors.Join(err, fmt.Errorf("renaming container %s: a name is needed", e.ID))
+	}
+	unlock, err := d.lockNames()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := d.claimName(to, e.Dir); err != nil {
+		return err
+	}
+	err = replace(path.Join(e.Dir, RecordFile), func(tmp string) error { return os.WriteFile(tmp, record, 0o600) })
+	gone := to // the one that is not the container's
+	if err == nil {
+		gone = from
+	}
+	if gone != "" {
+		_ = os.Remove(path.Join(d.taken(), gone))
+	}
+	return err
+}
+
+// RecordFile is the one file that every container has which is more than being
+// made.
+const RecordFile = "record.json"
+
+// place says where the parts are.
+func (c *Container) place(dir string) {
+	c.Dir, c.base = dir, path.Base(dir)
+	c.Upper, c.Work, c.Merged = path.Join(dir, "upper"), path.Join(dir, "work"), path.Join(dir, "merged")
+}
+
+// Close lets go of the lock and keeps the directory.
+func (c *Container) Close() {
+	if c.lock != nil {
+		c.lock.Close()
+		c.lock = nil
+	}
+}
+
+// WriteFile writes a small file of the container's directory as a whole, under
+// another name first.
+func (c *Container) WriteFile(name string, data []byte) error {
+	return replace(path.Join(c.Dir, name), func(tmp string) error { return os.WriteFile(tmp, data, 0o600) })
+}
