@@ -36,8 +36,9 @@ func Exec(h Host, i *Info, e *ExecOptions) (*Running, error) {
 	if err != nil {
 		return nil, err
 	}
+	err = r.child.Forward()
 	i.Emit(h.Dirs, "exec")
-	return r, r.child.Forward()
+	return r, err
 }
 
 // enter is Exec without the passing on of signals. before is called before the
@@ -100,10 +101,15 @@ func newJoin(h Host, i *Info, e *ExecOptions) (*plan, error) {
 	o := i.Options
 	o.TTY, o.Interactive, o.Detached, o.Init = e.TTY, e.Interactive, e.Detached, false
 	o.Stdin, o.Stdout, o.Stderr = e.Stdin, e.Stdout, e.Stderr
-	p := &plan{Script: userns.NewScript(128), o: &o, spec: &specs.Spec{}, ids: h.IDs, shared: noneShared, stdin: -1, joins: true}
-	if err := load(i.Dir, specFile, p.spec); err != nil {
+	spec, err := i.Spec()
+	if err != nil {
 		return nil, err
 	}
+	ids := h.IDs
+	if i.Known() {
+		ids = i.ids
+	}
+	p := &plan{Script: userns.NewScript(128), o: &o, spec: spec, ids: ids, shared: noneShared, stdin: -1, joins: true}
 	// The filter is the container's, whatever capabilities this program has.
 	if err := p.program(); err != nil {
 		return nil, err

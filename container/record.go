@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"containers/rl/storage"
+	"containers/rl/userns"
 )
 
 // The files of a container's directory, beside its root file system. All are
@@ -80,6 +81,9 @@ type Info struct {
 	State  State
 	Ended  Ended
 	Status Status
+
+	spec *specs.Spec // known already, and with it
+	ids  userns.Map  // those of the container
 }
 
 // Killed is the code of a container whose rl was killed: the kernel then kills
@@ -154,9 +158,15 @@ func look(e storage.Entry) (*Info, error) {
 
 // Spec is the specification of the last run; os.ErrNotExist when it never ran.
 func (i *Info) Spec() (*specs.Spec, error) {
+	if i.spec != nil {
+		return i.spec, nil
+	}
 	spec := &specs.Spec{}
 	return spec, load(i.Dir, specFile, spec)
 }
+
+// Known says whether Exec needs nothing of the host but its directories.
+func (i *Info) Known() bool { return i.spec != nil }
 
 // Running says whether its program runs, or would if it were not paused.
 func (i *Info) Running() bool { return i.Status == StatusRunning || i.Status == StatusPaused }

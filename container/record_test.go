@@ -4,8 +4,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"containers/rl/storage"
 )
@@ -62,6 +65,29 @@ func TestLookErrors(t *testing.T) {
 		if _, err := look(place(t, files)); err == nil || !strings.Contains(err.Error(), file) {
 			t.Errorf("half of %s: %v", file, err)
 		}
+	}
+}
+
+// What exec reads is what was written, and half of it is nothing.
+func TestJoinFile(t *testing.T) {
+	i := &Info{Entry: storage.Entry{ID: "abc"}, State: State{Init: Process{7, 9}, Boot: "b"}}
+	i.Options = Options{ID: "abc", Name: `n"1`, ImageName: "i", Umask: 0o22, Privileged: true, Env: []string{"HOME=/x y"}, Labels: map[string]string{"l": "v=w"}}
+	spec := &specs.Spec{Process: &specs.Process{Cwd: "/a b", Env: []string{"A=\n", "B="}, User: specs.User{UID: 5, GID: 6, AdditionalGids: []uint32{7, 8}}, NoNewPrivileges: true,
+		Capabilities: &specs.LinuxCapabilities{Bounding: []string{"CAP_KILL"}}}, Linux: &specs.Linux{Namespaces: []specs.LinuxNamespace{{Type: specs.UserNamespace}, {Type: specs.PIDNamespace}}}}
+	i.spec, i.ids.UIDs, i.ids.GIDs = spec, []specs.LinuxIDMapping{{ContainerID: 0, HostID: 1, Size: 2}}, []specs.LinuxIDMapping{{ContainerID: 0, HostID: 1, Size: 1}, {ContainerID: 1, HostID: 9, Size: 3}}
+	text := string(encodeJoin(i, spec, i.ids))
+	got, err := decodeJoin(text)
+	if err != nil || !reflect.DeepEqual(got, i) {
+		t.Errorf("%+v\n%+v %v, from %s", got, got.spec, err, text)
+	}
+	for cut := range len(text) - 1 {
+		if _, err := decodeJoin(text[:cut]); err == nil {
+			t.Errorf("taken: %q", text[:cut])
+		}
+	}
+	spec.Linux.Seccomp = &specs.LinuxSeccomp{}
+	if encodeJoin(i, spec, i.ids) != nil {
+		t.Error("a profile of its own would be lost")
 	}
 }
 

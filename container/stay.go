@@ -69,7 +69,14 @@ func (r *Running) introduce() error {
 		}
 	}
 	r.state = State{Init: process(r.child.PID), Monitor: process(os.Getpid()), Boot: bootID(), Started: time.Now().UTC(), Restarts: r.restarted, Notice: r.Notice}
-	_ = os.Remove(path.Join(c.Dir, healthFile)) // of an earlier run
+	for _, old := range []string{healthFile, joinFile} {
+		_ = os.Remove(path.Join(c.Dir, old))
+	}
+	if text := encodeJoin(&Info{Entry: storage.Entry{ID: o.ID}, Record: Record{Options: *o}, State: r.state}, r.plan.spec, r.host.IDs); text != nil {
+		if err := c.WriteFile(joinFile, text); err != nil {
+			return fmt.Errorf("writing %s of container %s: %w", joinFile, o.ID, err)
+		}
+	}
 	for _, f := range []struct {
 		name string
 		text []byte

@@ -8,6 +8,7 @@ import (
 
 	"containers/rl/cli/flags"
 	"containers/rl/container"
+	"containers/rl/storage"
 )
 
 // Exec are the flags of exec as they were typed.
@@ -55,13 +56,18 @@ func (o *Exec) Start(s Streams, args []string) (*container.Running, error) {
 	if o.TTY && o.Interactive && !o.Detached && !term.IsTerminal(int(s.In.Fd())) {
 		return nil, UsageError{"the input device is not a TTY: leave out -t", "exec"}
 	}
-	host, err := OpenHost()
+	var host container.Host
+	if host.Dirs, err = storage.Locate(os.Getenv, os.Getuid()); err != nil {
+		return nil, err
+	}
+	info, err := container.FindRunning(host.Dirs, args[0])
 	if err != nil {
 		return nil, err
 	}
-	info, err := container.Find(host.Dirs, args[0])
-	if err != nil {
-		return nil, err
+	if !info.Known() {
+		if host, err = OpenHost(); err != nil {
+			return nil, err
+		}
 	}
 	o.Args = args[1:]
 	if err := o.streams(s); err != nil {
