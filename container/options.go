@@ -23,63 +23,63 @@ const (
 func (n Network) String() string { return [...]string{"slirp", "none", "host"}[n] }
 
 // Options are what `rl run` was asked for. The zero value of each field means
-// docker's default.
+// docker's default, and takes no room in a container's record.
 type Options struct {
-	ID, Name  string
-	Image     *storage.Image `json:"-"` // nil with Rootfs
-	ImageName string         // as it was asked for
-	Rootfs    string         // a directory to run in place of an image
+	ID, Name  string         `json:",omitzero"`
+	Image     *storage.Image `json:"-"`         // nil with Rootfs
+	ImageName string         `json:",omitzero"` // as it was asked for
+	Rootfs    string         `json:",omitzero"` // a directory to run in place of an image
 
-	Args        []string // what follows the image
-	Entrypoint  []string // replaces the image's when EntrypointSet
-	EntrySet    bool
-	Env         []string // NAME=VALUE, after the image's
-	HostEnv     []string // before the image's
-	WorkingDir  string
-	User        string   // as docker: name|uid[:group|gid]
-	GroupAdd    []string // more groups, by name or number
-	KeepGroups  bool     // the user's own, which have no number inside
-	Umask       int
-	Hostname    string
-	Mounts      []specs.Mount
-	ReadOnly    bool
-	CapAdd      []string
-	CapDrop     []string
-	Seccomp     *specs.LinuxSeccomp // nil: the default profile, compiled beforehand
-	Unconfined  bool                // no seccomp filter
-	NewPrivs    bool                // allow the gaining of privileges
-	Unmask      bool                // no masked and read-only paths
-	Privileged  bool                // everything, inside the user namespace
-	Init        bool
-	TTY         bool
-	Interactive bool
-	Remove      bool
-	Rlimits     []specs.POSIXRlimit
-	ShmSize     int64 // bytes; 0: 64 MiB
+	Args        []string            `json:",omitzero"` // what follows the image
+	Entrypoint  []string            `json:",omitzero"` // replaces the image's when EntrypointSet
+	EntrySet    bool                `json:",omitzero"`
+	Env         []string            `json:",omitzero"` // NAME=VALUE, after the image's
+	HostEnv     []string            `json:",omitzero"` // before the image's
+	WorkingDir  string              `json:",omitzero"`
+	User        string              `json:",omitzero"` // as docker: name|uid[:group|gid]
+	GroupAdd    []string            `json:",omitzero"` // more groups, by name or number
+	KeepGroups  bool                `json:",omitzero"` // the user's own, which have no number inside
+	Umask       int                 `json:",omitzero"`
+	Hostname    string              `json:",omitzero"`
+	Mounts      []specs.Mount       `json:",omitzero"`
+	ReadOnly    bool                `json:",omitzero"`
+	CapAdd      []string            `json:",omitzero"`
+	CapDrop     []string            `json:",omitzero"`
+	Seccomp     *specs.LinuxSeccomp `json:",omitzero"` // nil: the default profile, compiled beforehand
+	Unconfined  bool                `json:",omitzero"` // no seccomp filter
+	NewPrivs    bool                `json:",omitzero"` // allow the gaining of privileges
+	Unmask      bool                `json:",omitzero"` // no masked and read-only paths
+	Privileged  bool                `json:",omitzero"` // everything, inside the user namespace
+	Init        bool                `json:",omitzero"`
+	TTY         bool                `json:",omitzero"`
+	Interactive bool                `json:",omitzero"`
+	Remove      bool                `json:",omitzero"`
+	Rlimits     []specs.POSIXRlimit `json:",omitzero"`
+	ShmSize     int64               `json:",omitzero"` // bytes; 0: 64 MiB
 
-	Detached    bool              // no one is at our streams
-	StdinOnce   bool              // who is attached may end standard input
-	NoLog       bool              // keep nothing of what it writes
-	Labels      map[string]string // NAME -> VALUE
-	Annotations map[string]string // of the specification
-	Health      *Health           // nil: the image's, if it has one
-	Restart     string            // a restart policy; "": none
-	RestartMax  int               // of on-failure; 0: no limit
-	StopSignal  string            // "": the image's, or SIGTERM
-	StopTimeout int               // seconds until SIGKILL follows it
+	Detached    bool              `json:",omitzero"` // no one is at our streams
+	StdinOnce   bool              `json:",omitzero"` // who is attached may end standard input
+	NoLog       bool              `json:",omitzero"` // keep nothing of what it writes
+	Labels      map[string]string `json:",omitzero"` // NAME -> VALUE
+	Annotations map[string]string `json:",omitzero"` // of the specification
+	Health      *Health           `json:",omitzero"` // nil: the image's, if it has one
+	Restart     string            `json:",omitzero"` // a restart policy; "": none
+	RestartMax  int               `json:",omitzero"` // of on-failure; 0: no limit
+	StopSignal  string            `json:",omitzero"` // "": the image's, or SIGTERM
+	StopTimeout int               `json:",omitzero"` // seconds until SIGKILL follows it
 
-	Network    Network
-	Offline    bool // where no network can be had, do without: none was asked for by name
-	Slirp      netconfig.Network
-	DNS        []string
-	DNSSearch  []string
-	DNSOptions []string
-	AddHost    []string
-	HostPID    bool
-	HostIPC    bool
-	HostUTS    bool
-	HostCgroup bool
-	KeepID     bool
+	Network    Network           `json:",omitzero"`
+	Offline    bool              `json:",omitzero"` // where no network can be had, do without: none was asked for by name
+	Slirp      netconfig.Network `json:",omitzero"`
+	DNS        []string          `json:",omitzero"`
+	DNSSearch  []string          `json:",omitzero"`
+	DNSOptions []string          `json:",omitzero"`
+	AddHost    []string          `json:",omitzero"`
+	HostPID    bool              `json:",omitzero"`
+	HostIPC    bool              `json:",omitzero"`
+	HostUTS    bool              `json:",omitzero"`
+	HostCgroup bool              `json:",omitzero"`
+	KeepID     bool              `json:",omitzero"`
 
 	Stdin          *os.File `json:"-"`
 	Stdout, Stderr *os.File `json:"-"`

@@ -9,11 +9,13 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	netconfig "containers/rl/netslirp/config"
 	"containers/rl/storage"
 	"containers/rl/userns"
 )
@@ -130,6 +132,9 @@ func look(e storage.Entry) (*Info, error) {
 	if err := load(e.Dir, storage.RecordFile, &info.Record); err != nil {
 		return nil, err
 	}
+	if info.Options.Slirp.MTU == 0 {
+		info.Options.Slirp = netconfig.Default()
+	}
 	err := load(e.Dir, stateFile, &info.State)
 	if errors.Is(err, os.ErrNotExist) {
 		return info, nil
@@ -176,18 +181,43 @@ func (i *Info) Name() string { return first(i.Options.Name, i.ID[:12]) }
 
 var errEmpty = errors.New("empty file")
 
+// buffers are for reading: a list reads a file after the other.
+var buffers = sync.Pool{New: func() any { return new([16 << 10]byte) }}
+
 func load(dir, name string, into any) error {
-	text, err := readFile(path.Join(dir, name))
-	if err == nil && len(bytes.TrimSpace(text)) == 0 {
-		return errEmpty
+	fd, err := unix.Open(dir+"/"+name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.ENOENT) {
+		return err // often, so not a word more
 	}
 	if err == nil {
-		err = json.Unmarshal(text, into)
+		err = loadFrom(fd, into)
+		unix.Close(fd)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errEmpty) {
 		return fmt.Errorf("reading %s of container %s: %w", name, path.Base(dir), err)
 	}
-	return nil
+	return err
+}
+
+func loadFrom(fd int, into any) error {
+	buffer := buffers.Get().(*[16 << 10]byte)
+	defer buffers.Put(buffer)
+	n, err := unix.Read(fd, buffer[:])
+	if err != nil {
+		return err
+	}
+	text := buffer[:n]
+	if n == len(buffer) { // more than a usual one
+		rest, err := readAll(fd, maxAccounts)
+		if err != nil {
+			return err
+		}
+		text = append(append([]byte{}, text...), rest...)
+	}
+	if len(bytes.TrimSpace(text)) == 0 {
+		return errEmpty
+	}
+	return json.Unmarshal(text, into)
 }
 
 func decode(text []byte, into any) error { return json.Unmarshal(text, into) }

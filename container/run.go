@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"reflect"
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -281,6 +282,9 @@ func newRecord(o *Options) Record {
 		r.ImageID, config = o.Image.ID, o.Image.Settings
 	}
 	r.Command = command(o, config)
+	if reflect.DeepEqual(o.Slirp, netconfig.Default()) {
+		r.Options.Slirp = netconfig.Network{}
+	}
 	return r
 }
 
