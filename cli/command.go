@@ -51,6 +51,7 @@ func Commands() []Command {
 		{"inspect", "[FLAGS] CONTAINER|IMAGE...", "Show all that is known of containers and images", inspectFlags},
 		{"pull", "[FLAGS] IMAGE...", "Download images", pullFlags},
 		{"images", "[FLAGS]", "List images", imagesFlags},
+		{"load", "[FLAGS]", "Take images from an archive", loadFlags},
 		{"rmi", "[FLAGS] IMAGE...", "Remove images", rmiFlags},
 		{"container exists", "CONTAINER", "Tell by the status whether a container is there", existsFlags},
 		{"container prune", "[FLAGS]", "Remove all containers that do not run", pruneFlags},

@@ -12,7 +12,7 @@ var groups = map[string]map[string][]string{
 	"healthcheck": {"run": {"healthcheck run"}},
 	"generate":    {"systemd": {"generate systemd"}},
 	"image": {
-		"inspect": {"inspect", "--type", "image"}, "list": {"images"}, "ls": {"images"}, "pull": {"pull"}, "rm": {"rmi"}, "exists": {"image exists"},
+		"inspect": {"inspect", "--type", "image"}, "list": {"images"}, "ls": {"images"}, "load": {"load"}, "pull": {"pull"}, "rm": {"rmi"}, "exists": {"image exists"},
 	},
 }
 

@@ -1,12 +1,12 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
+	"slices"
 	"sort"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"containers/rl/cli/flags"
@@ -16,16 +16,52 @@ import (
 	"containers/rl/storage/layers"
 )
 
+// imageRow is an image under one of its names.
+type imageRow struct {
+	img  *storage.Image
+	name string
+	long bool
+}
+
+// imageColumns are docker's and podman's (docker-images(1), podman-images(1)).
+var imageColumns = map[string]column[imageRow]{
+	"Repository": {"REPOSITORY", func(r imageRow) any { repository, _ := splitTag(r.name); return repository }},
+	"Tag":        {"TAG", func(r imageRow) any { _, tag := splitTag(r.name); return tag }},
+	"ID":         {"IMAGE ID", func(r imageRow) any { return imageID(r.img, r.long) }}, "Id": {"IMAGE ID", func(r imageRow) any { return imageID(r.img, r.long) }},
+	"Digest": {"DIGEST", func(r imageRow) any { return r.img.Digest }}, "Size": {"SIZE", func(r imageRow) any { return humanSize(r.img.Size) }},
+	"VirtualSize": {"VIRTUAL SIZE", func(r imageRow) any { return humanSize(r.img.Size) }}, "Created": {"CREATED", func(r imageRow) any { return ago(r.img.Created) }},
+	"CreatedSince": {"CREATED", func(r imageRow) any { return ago(r.img.Created) }}, "CreatedTime": {"CREATED TIME", func(r imageRow) any { return r.img.Created.String() }},
+	"CreatedAt": {"CREATED AT", func(r imageRow) any { return r.img.Created.String() }}, "Labels": {"LABELS", func(r imageRow) any { return strings.Join(r.img.Settings.Labels, ",") }},
+}
+
+const (
+	imagesTable        = "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.Created}}\t{{.Size}}"
+	imagesDigestsTable = "{{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.Created}}\t{{.Size}}"
+)
+
+// imagesOptions are the flags of images.
+type imagesOptions struct {
+	quiet, long, noHead, digests bool
+	format, order                string
+	filters                      []string
+}
+
 func imagesFlags(f *flags.Set) func(Streams, []string) error {
-	quiet := f.BoolP("quiet", "q", false, "show ids alone")
-	long := f.Bool("no-trunc", false, "show whole ids")
-	format := f.String("format", "", "json, or nothing for a table")
+	o := &imagesOptions{}
+	f.BoolP("all", "a", false, "accepted for docker's sake: rl keeps no intermediate images")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "show ids alone")
+	f.BoolVar(&o.long, "no-trunc", false, "show whole ids")
+	f.BoolVar(&o.digests, "digests", false, "show digests")
+	f.BoolVarP(&o.noHead, "noheading", "n", false, "leave out the head of the table")
+	f.StringVar(&o.format, "format", "", "json, [table] TEMPLATE, or nothing for a table")
+	f.StringVar(&o.order, "sort", "created", "created|id|repository|size|tag")
+	f.StringArrayVarP(&o.filters, "filter", "f", nil, "reference|label|dangling|id=VALUE")
 	return func(s Streams, args []string) error {
-		if len(args) > 0 {
-			return usageError{Text: "images takes no argument", Command: "images"}
+		if len(args) > 1 {
+			return usageError{Text: "images takes one name at most", Command: "images"}
 		}
-		if *format != "" && *format != "json" {
-			return usageError{Text: fmt.Sprintf("--format %s: json", *format), Command: "images"}
+		if len(args) == 1 {
+			o.filters = append(o.filters, "reference="+args[0])
 		}
 		host, err := start.OpenHost()
 		if err != nil {
@@ -35,15 +71,92 @@ func imagesFlags(f *flags.Set) func(Streams, []string) error {
 		if err != nil {
 			return err
 		}
-		sort.Slice(list, func(i, j int) bool { return list[i].Created.After(list[j].Created) })
-		switch {
-		case *format == "json":
-			return imagesJSON(s, list)
-		case *quiet:
-			return imageIDs(s, list, *long)
+		rows, err := o.rows(list)
+		if err != nil {
+			return usageError{Text: err.Error(), Command: "images"}
 		}
-		return imagesTable(s, list, *long)
+		return o.print(s, rows)
 	}
+}
+
+func (o *imagesOptions) rows(list []*storage.Image) (rows []imageRow, err error) {
+	sort.SliceStable(list, func(i, j int) bool { return list[i].Created.After(list[j].Created) })
+	for _, img := range list {
+		for _, name := range namesOr(img, "<none>:<none>") {
+			wanted := true
+			for _, text := range o.filters {
+				matches, err := imageFilter(text, img, name)
+				if err != nil {
+					return nil, err
+				}
+				wanted = wanted && matches
+			}
+			if wanted {
+				rows = append(rows, imageRow{img, name, o.long})
+			}
+		}
+	}
+	less, ok := map[string]func(a, b imageRow) bool{
+		"created": nil, "id": func(a, b imageRow) bool { return a.img.ID < b.img.ID }, "size": func(a, b imageRow) bool { return a.img.Size < b.img.Size },
+		"repository": func(a, b imageRow) bool { return a.name < b.name },
+		"tag":        func(a, b imageRow) bool { _, x := splitTag(a.name); _, y := splitTag(b.name); return x < y },
+	}[o.order]
+	if !ok {
+		return nil, fmt.Errorf("--sort %s: created, id, repository, size or tag", o.order)
+	}
+	if less != nil {
+		sort.SliceStable(rows, func(i, j int) bool { return less(rows[i], rows[j]) })
+	}
+	return rows, nil
+}
+
+// imageFilter: a reference may leave out the registry and the tag, and have
+// wildcards (docker-images(1)).
+func imageFilter(text string, img *storage.Image, name string) (bool, error) {
+	key, value, ok := strings.Cut(text, "=")
+	switch {
+	case ok && key == "reference":
+		return matchesReference(value, name), nil
+	case ok && key == "id":
+		return strings.HasPrefix(img.ID, strings.TrimPrefix(value, "sha256:")), nil
+	case ok && key == "dangling":
+		return (value == "true") == (len(img.Names) == 0), nil
+	case ok && key == "label":
+		return slices.ContainsFunc(img.Settings.Labels, func(l string) bool { return l == value || strings.HasPrefix(l, value+"=") }), nil
+	}
+	return false, fmt.Errorf("--filter %s: reference, label, dangling or id=VALUE", text)
+}
+
+func matchesReference(pattern, name string) bool {
+	repository, tag := splitTag(name)
+	short := strings.TrimPrefix(strings.TrimPrefix(repository, "docker.io/"), "library/")
+	for _, repository := range []string{repository, strings.TrimPrefix(repository, "docker.io/"), short, repository[strings.LastIndexByte(repository, '/')+1:]} {
+		for _, full := range []string{repository, repository + ":" + tag} {
+			if matches, _ := path.Match(pattern, full); matches {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (o *imagesOptions) print(s Streams, rows []imageRow) error {
+	l := listing[imageRow]{table: imagesTable, columns: imageColumns, noHead: o.noHead}
+	if o.digests {
+		l.table = imagesDigestsTable
+	}
+	if o.format == "json" {
+		return l.print(s.Out, "json", nil, imagesJSON(rows))
+	}
+	if o.quiet {
+		for _, r := range rows {
+			if _, err := fmt.Fprintln(s.Out, imageID(r.img, o.long)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return l.print(s.Out, o.format, rows, nil)
 }
 
 func imageID(img *storage.Image, long bool) string {
@@ -53,42 +166,41 @@ func imageID(img *storage.Image, long bool) string {
 	return short(img.ID)
 }
 
-func imageIDs(s Streams, list []*storage.Image, long bool) error {
-	for _, img := range list {
-		if _, err := fmt.Fprintln(s.Out, imageID(img, long)); err != nil {
-			return err
-		}
-	}
-	return nil
+// imageJSON is an image as `images --format json` shows it.
+type imageJSON struct {
+	ID          string `json:"Id"`
+	RepoTags    []string
+	RepoDigests []string
+	Names       []string
+	Digest      string
+	Size        int64
+	VirtualSize int64
+	Labels      map[string]string
+	Created     int64
+	CreatedAt   string
 }
 
-func imagesTable(s Streams, list []*storage.Image, long bool) error {
-	w := tabwriter.NewWriter(s.Out, 0, 4, 3, ' ', 0)
-	fmt.Fprintln(w, "REPOSITORY\tTAG\tIMAGE ID\tCREATED\tSIZE")
-	for _, img := range list {
-		for _, name := range namesOr(img, "<none>:<none>") {
-			repository, tag := splitTag(name)
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", repository, tag, imageID(img, long), ago(img.Created), humanSize(img.Size))
+func imagesJSON(rows []imageRow) []imageJSON {
+	list, seen := []imageJSON{}, map[string]bool{}
+	for _, r := range rows {
+		if seen[r.img.ID] {
+			continue
 		}
+		seen[r.img.ID] = true
+		v := imageJSON{ID: r.img.ID, Names: r.img.Names, RepoTags: []string{}, RepoDigests: []string{}, Digest: r.img.Digest, Size: r.img.Size, VirtualSize: r.img.Size,
+			Labels: map[string]string{}, Created: unixOr(r.img.Created), CreatedAt: stamp(r.img.Created)}
+		for _, name := range r.img.Names {
+			if repository, tag := splitTag(name); tag != "<none>" {
+				v.RepoTags, v.RepoDigests = append(v.RepoTags, name), append(v.RepoDigests, repository+"@"+r.img.Digest)
+			}
+		}
+		for _, label := range r.img.Settings.Labels {
+			name, value, _ := strings.Cut(label, "=")
+			v.Labels[name] = value
+		}
+		list = append(list, v)
 	}
-	return w.Flush()
-}
-
-func imagesJSON(s Streams, list []*storage.Image) error {
-	type row struct {
-		ID      string    `json:"Id"`
-		Names   []string  `json:"Names"`
-		Digest  string    `json:"Digest"`
-		Created time.Time `json:"CreatedAt"`
-		Size    int64     `json:"Size"`
-	}
-	rows := []row{}
-	for _, img := range list {
-		rows = append(rows, row{img.ID, img.Names, img.Digest, img.Created, img.Size})
-	}
-	encoder := json.NewEncoder(s.Out)
-	encoder.SetIndent("", "    ")
-	return encoder.Encode(rows)
+	return list
 }
 
 func namesOr(img *storage.Image, none string) []string {

@@ -22,9 +22,12 @@ func helpFlags(*flags.Set) func(Streams, []string) error {
 		if len(args) == 0 {
 			return overview(s.Out)
 		}
-		c, ok := find(args[0])
+		c, ok := find(strings.Join(args, " "))
 		if !ok {
-			return usageError{Text: fmt.Sprintf("unknown command %q", args[0])}
+			c, ok = find(ungroup(args)[0])
+		}
+		if !ok {
+			return usageError{Text: fmt.Sprintf("unknown command %q", strings.Join(args, " "))}
 		}
 		set := flags.New(c.Name)
 		c.Flags(set)

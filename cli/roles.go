@@ -26,6 +26,7 @@ var roles = map[string]func(Streams, []string) error{
 	container.RoleRemove: removeInside,
 	start.RoleMonitor:    monitorInside,
 	roleTree:             treeInside,
+	roleLoad:             loadInside,
 	roleUnshare:          unshareInside,
 }
 

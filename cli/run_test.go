@@ -63,7 +63,7 @@ func TestRefusedBeforeAnyWork(t *testing.T) {
 		"nonsense":                              "unknown command",
 		"pull":                                  "needs an image",
 		"rmi":                                   "needs an image",
-		"images x":                              "no argument",
+		"images x y":                            "one name",
 		"help nonsense":                         "unknown command",
 	} {
 		_, said, code := command(t, strings.Fields(args)...)

@@ -112,23 +112,28 @@ func configuration(img v1.Image, platform string) (raw []byte, diffs []digest.Di
 	if raw, err = img.RawConfigFile(); err != nil {
 		return nil, nil, err
 	}
+	diffs, err = parseConfiguration(raw, platform)
+	return raw, diffs, err
+}
+
+func parseConfiguration(raw []byte, platform string) (diffs []digest.Digest, err error) {
 	var config imagespec.Image
 	if err := json.Unmarshal(raw, &config); err != nil {
-		return nil, nil, fmt.Errorf("reading the configuration: %w", err)
+		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
 	want, err := parsePlatform(platform)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if config.Architecture != "" && config.Architecture != want.Architecture {
-		return nil, nil, fmt.Errorf("the image is for platform %s/%s, not %s", config.OS, config.Architecture, want.String())
+		return nil, fmt.Errorf("the image is for platform %s/%s, not %s", config.OS, config.Architecture, want.String())
 	}
 	for _, d := range config.RootFS.DiffIDs {
 		if err := d.Validate(); err != nil {
-			return nil, nil, fmt.Errorf("reading the configuration: diff id %q: %w", d, err)
+			return nil, fmt.Errorf("reading the configuration: diff id %q: %w", d, err)
 		}
 	}
-	return raw, config.RootFS.DiffIDs, nil
+	return config.RootFS.DiffIDs, nil
 }
 
 // blobs are the layers of an image in a registry.
