@@ -59,6 +59,7 @@ func Commands() []Command {
 		{"image exists", "IMAGE", "Tell by the status whether an image is there", imageExistsFlags},
 		{"generate systemd", "[FLAGS] CONTAINER", "Print a unit that starts a container at boot", generateFlags},
 		{"unshare", "[COMMAND [ARG...]]", "Run a command in the user namespace of rl's files", unshareFlags},
+		{"info", "[FLAGS]", "Show what rl works with, for programs", infoFlags},
 		{"doctor", "", "Show what this host has, lacks, and how to mend it", doctorFlags},
 		{"version", "", "Show the version", versionFlags},
 		{"completion", "bash", "Print a shell completion script", completionFlags},
