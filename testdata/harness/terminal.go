@@ -40,17 +40,33 @@ func (w World) Terminal(t *testing.T) {
 		test func(*session)
 		args []string
 	}{
-		{"size", size, []string{"-it", "alpine", "sh"}},
-		{"interrupt", interrupt, []string{"-it", "alpine", "sh"}},
-		{"jobs", jobs, []string{"-it", "alpine", "sh"}},
-		{"end-of-file", endOfFile, []string{"-it", "alpine", "cat"}},
-		{"raw", raw, []string{"-it", "alpine", "sh"}},
-		{"hangup", hangup, []string{"-it", "alpine", "sleep", "1000"}},
+		{"size", size, []string{"run", "--rm", "-it", "alpine", "sh"}},
+		{"interrupt", interrupt, []string{"run", "--rm", "-it", "alpine", "sh"}},
+		{"jobs", jobs, []string{"run", "--rm", "-it", "alpine", "sh"}},
+		{"end-of-file", endOfFile, []string{"run", "--rm", "-it", "alpine", "cat"}},
+		{"raw", raw, []string{"run", "--rm", "-it", "alpine", "sh"}},
+		{"hangup", hangup, []string{"run", "--rm", "-it", "alpine", "sleep", "1000"}},
+		{"exec-size", size, []string{"exec", "-it", "lives", "sh"}},
+		{"exec-interrupt", interrupt, []string{"exec", "-it", "lives", "sh"}},
+		{"exec-jobs", jobs, []string{"exec", "-it", "lives", "sh"}},
+		{"exec-raw", raw, []string{"exec", "-it", "lives", "sh"}},
+		{"attach", attach, []string{"attach", "lives"}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
+			rl := func(args ...string) {
+				cmd := exec.Command(w.RL, args...)
+				cmd.Env = env
+				if out, err := cmd.CombinedOutput(); err != nil {
+					t.Fatalf("rl %q: %v: %s", args, err, out)
+				}
+			}
+			if c.args[0] != "run" {
+				rl("run", "-d", "-it", "--replace", "--name", "lives", "alpine", "sh")
+			}
 			s := start(t, w.RL, env, c.args)
 			c.test(s)
+			rl("rm", "-f", "lives")
 			if left := waitLeft(home, run); len(left) > 0 {
 				t.Errorf("left behind: %q", left)
 			}
@@ -69,7 +85,7 @@ func waitLeft(home, run string) (left []string) {
 }
 
 func start(t *testing.T, rl string, env, args []string) *session {
-	cmd := exec.Command(rl, append([]string{"run", "--rm"}, args...)...)
+	cmd := exec.Command(rl, args...)
 	cmd.Env = env
 	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 33, Cols: 77})
 	if err != nil {
@@ -147,7 +163,7 @@ func size(s *session) {
 	s.typeKeys("stty size; test -t 0 && test -t 1 && test -t 2 && echo is''-tty; tty\n")
 	s.expect("33 77")
 	s.expect("is-tty")
-	s.expect("/dev/pts/0")
+	s.expect("/dev/pts/")
 	if err := pty.Setsize(s.tty, &pty.Winsize{Rows: 44, Cols: 99}); err != nil {
 		s.t.Fatal(err)
 	}
@@ -210,6 +226,25 @@ func (s *session) modes() string {
 		s.t.Fatalf("stty: %v: %s", err, out)
 	}
 	return fmt.Sprintf(" %s ", strings.Join(strings.Fields(string(out)), " "))
+}
+
+// attach: what is typed comes to the container and back, its terminal follows
+// ours, the keys leave it alone, and its end is ours.
+func attach(s *session) {
+	s.typeKeys("echo attach''ed; until stty size | grep '33 77'; do sleep 0.1; done\n")
+	s.expect("attached")
+	s.expect("\n33 77")
+	if err := pty.Setsize(s.tty, &pty.Winsize{Rows: 44, Cols: 99}); err != nil {
+		s.t.Fatal(err)
+	}
+	s.typeKeys("until stty size | grep '44 99'; do sleep 0.1; done\n")
+	s.expect("\n44 99")
+	s.typeKeys("\x10\x11")
+	s.ends(0)
+	again := start(s.t, s.cmd.Path, s.cmd.Env, s.cmd.Args[1:])
+	again.typeKeys("echo st''ill; exit 4\n")
+	again.expect("still")
+	again.ends(4)
 }
 
 // hangup: the terminal's end is rl's, and rl's the container's.
