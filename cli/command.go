@@ -40,6 +40,7 @@ func Commands() []Command {
 		{"ps", "[FLAGS]", "List containers", psFlags},
 		{"cp", "[FLAGS] CONTAINER:PATH|PATH|- CONTAINER:PATH|PATH|-", "Copy files into and out of containers", cpFlags},
 		{"diff", "[FLAGS] CONTAINER", "List what a container changed of its image's files", diffFlags},
+		{"commit", "[FLAGS] CONTAINER [IMAGE]", "Make an image of a container's changes", commitFlags},
 		{"export", "[FLAGS] CONTAINER", "Write a container's files as an archive", exportFlags},
 		{"top", "CONTAINER [COLUMN...]", "List the processes of a container", topFlags},
 		{"stats", "[FLAGS] [CONTAINER...]", "Show what containers use", statsFlags},

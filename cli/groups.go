@@ -4,7 +4,7 @@ package cli
 // here has the same word with and without its group.
 var groups = map[string]map[string][]string{
 	"container": {
-		"attach": {"attach"}, "cp": {"cp"}, "diff": {"diff"}, "export": {"export"}, "create": {"create"}, "exec": {"exec"}, "inspect": {"inspect", "--type", "container"}, "kill": {"kill"},
+		"attach": {"attach"}, "commit": {"commit"}, "cp": {"cp"}, "diff": {"diff"}, "export": {"export"}, "create": {"create"}, "exec": {"exec"}, "inspect": {"inspect", "--type", "container"}, "kill": {"kill"},
 		"list": {"ps"}, "logs": {"logs"}, "ls": {"ps"}, "pause": {"pause"}, "ps": {"ps"}, "rename": {"rename"}, "restart": {"restart"},
 		"rm": {"rm"}, "run": {"run"}, "stats": {"stats"}, "start": {"start"}, "stop": {"stop"}, "top": {"top"}, "unpause": {"unpause"}, "wait": {"wait"},
 		"exists": {"container exists"}, "prune": {"container prune"},

@@ -25,6 +25,7 @@ var roles = map[string]func(Streams, []string) error{
 	roleBuiltin:          builtinInside,
 	container.RoleRemove: removeInside,
 	start.RoleMonitor:    monitorInside,
+	roleCommit:           commitInside,
 	roleTree:             treeInside,
 	roleLoad:             loadInside,
 	roleUnshare:          unshareInside,

@@ -17,6 +17,10 @@ type PackOptions struct {
 	Name      string // of the root in the archive; "." leaves it out of the names
 	RootOwned bool   // every file is root's
 	NoMounts  bool   // what is mounted below the root is empty
+	// Layer: the tree is an overlay's upper directory, the archive an image's
+	// layer: what hides and is hidden has another form there.
+	Layer  bool
+	Hidden map[string]bool // paths, from /, that are left out of a layer when they are empty
 }
 
 // packer writes a tree as an archive. Nothing is opened by a path: the tree may
@@ -61,6 +65,9 @@ func (p *packer) entry(dir int, base, name string, root bool) error {
 	case unix.S_IFIFO:
 		h.Typeflag = tar.TypeFifo
 	case unix.S_IFCHR:
+		if p.opts.Layer && st.Rdev_major == 0 && st.Rdev_minor == 0 {
+			return p.whiteout(path.Join(path.Dir(name), whiteout+path.Base(name)))
+		}
 		h.Typeflag, h.Devmajor, h.Devminor = tar.TypeChar, int64(st.Rdev_major), int64(st.Rdev_minor)
 	case unix.S_IFBLK:
 		h.Typeflag, h.Devmajor, h.Devminor = tar.TypeBlock, int64(st.Rdev_major), int64(st.Rdev_minor)
@@ -86,13 +93,21 @@ func (p *packer) directory(dir int, base string, h *tar.Header, mounted bool) er
 		return fmt.Errorf("opening %s: %w", name, err)
 	}
 	defer unix.Close(fd)
+	names, err := Names(fd)
+	if err != nil {
+		return fmt.Errorf("listing %s: %w", name, err)
+	}
+	if p.hidden(name) && len(names) == 0 {
+		return nil
+	}
 	h.PAXRecords = extended(fd)
 	if err := p.w.WriteHeader(h); err != nil || mounted {
 		return err
 	}
-	names, err := Names(fd)
-	if err != nil {
-		return fmt.Errorf("listing %s: %w", name, err)
+	if p.opts.Layer && isOpaque(fd) {
+		if err := p.whiteout(path.Join(name, opaque)); err != nil {
+			return err
+		}
 	}
 	for _, base := range names {
 		if err := p.entry(fd, base, path.Join(name, base), false); err != nil {
@@ -102,8 +117,23 @@ func (p *packer) directory(dir int, base string, h *tar.Header, mounted bool) er
 	return nil
 }
 
+func (p *packer) hidden(name string) bool { return p.opts.Layer && p.opts.Hidden["/"+name] }
+
+// whiteout marks what the layer takes away (image-spec, layer.md).
+func (p *packer) whiteout(name string) error {
+	return p.w.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o600, Format: tar.FormatPAX})
+}
+
+func isOpaque(dir int) bool {
+	value := make([]byte, 2)
+	n, err := unix.Fgetxattr(dir, "user.overlay.opaque", value)
+	return err == nil && n == 1 && value[0] == 'y'
+}
+
 func (p *packer) file(dir int, base string, h *tar.Header, st *unix.Statx_t, mounted bool) error {
-	h.Typeflag = tar.TypeReg
+	if h.Typeflag = tar.TypeReg; p.hidden(h.Name) && st.Size == 0 {
+		return nil
+	}
 	if mounted {
 		return p.w.WriteHeader(h)
 	}

@@ -63,7 +63,7 @@ func (d Dirs) candidates(ref string) []string {
 	if !strings.ContainsAny(last, ":@") {
 		ref += ":latest"
 	}
-	full := []string{ref, "docker.io/" + ref}
+	full := []string{ref, "localhost/" + ref, "docker.io/" + ref} // localhost: made here, by commit
 	if first, rest, slash := strings.Cut(ref, "/"); !slash {
 		full = append(full, "docker.io/library/"+ref)
 	} else if first == "docker.io" && !strings.Contains(rest, "/") {

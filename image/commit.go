@@ -1,0 +1,248 @@
+package image
+
+import (
+	"archive/tar"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
+
+	"containers/rl/storage"
+	"containers/rl/storage/layers"
+)
+
+// CommitOptions describe an image that is made of another and a container's
+// changes.
+type CommitOptions struct {
+	Dirs     storage.Dirs
+	ImageID  string
+	Upper    string          // the container's directory of changes
+	Hidden   map[string]bool // paths in it that only hold a place to mount on, when they are empty
+	Name     string          // "" for none
+	Changes  []string        // lines of a Dockerfile
+	Author   string
+	Message  string
+	By       string // the command that made the changes
+	SingleID bool
+}
+
+// Commit makes the image and gives its id. It runs as root of the user
+// namespace that the container has.
+func Commit(ctx context.Context, o CommitOptions) (id string, err error) {
+	base, err := o.Dirs.Lookup(o.ImageID)
+	if err != nil {
+		return "", err
+	}
+	defer base.Close()
+	var config imagespec.Image
+	if err := json.Unmarshal(base.Config, &config); err != nil {
+		return "", fmt.Errorf("reading the configuration of image %s: %w", o.ImageID, err)
+	}
+	for _, change := range o.Changes {
+		if err := applyChange(&config.Config, change); err != nil {
+			return "", fmt.Errorf("--change %s: %w", change, err)
+		}
+	}
+	var names []string
+	if o.Name != "" {
+		ref, short, err := parse(o.Name)
+		if err != nil {
+			return "", err
+		}
+		if short { // as podman: what was made here is of no registry
+			ref = ref.at("localhost")
+		}
+		names = []string{ref.String()}
+	}
+	store, err := layers.Open(o.Dirs)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	parent := digest.Digest("")
+	for _, d := range config.RootFS.DiffIDs {
+		parent = layers.ChainID(parent, d)
+	}
+	diff, size, top, err := commitLayer(ctx, store, o, parent)
+	if err != nil {
+		return "", err
+	}
+	now := time.Now().UTC()
+	config.Created, config.Author = &now, o.Author
+	config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, diff)
+	config.History = append(config.History, imagespec.History{Created: &now, CreatedBy: o.By, Author: o.Author, Comment: o.Message})
+	raw, err := encodeConfiguration(config, base.Config)
+	if err != nil {
+		return "", err
+	}
+	manifest, err := committedManifest(raw, config.RootFS.DiffIDs, size)
+	if err != nil {
+		return "", err
+	}
+	img, err := store.PutImage(layers.Image{Names: names, Config: raw, Manifest: manifest, Digest: digest.FromBytes(manifest), Layer: top})
+	if err != nil {
+		return "", err
+	}
+	defer img.Close()
+	return img.ID, nil
+}
+
+// encodeConfiguration keeps what docker knows and the specification does not:
+// Healthcheck, Shell, OnBuild.
+func encodeConfiguration(config imagespec.Image, old []byte) ([]byte, error) {
+	text, err := json.Marshal(config)
+	if err != nil {
+		return nil, err
+	}
+	var whole map[string]json.RawMessage
+	var before, now struct{ Config map[string]json.RawMessage }
+	if err := errors.Join(json.Unmarshal(text, &whole), json.Unmarshal(text, &now), json.Unmarshal(old, &before)); err != nil {
+		return nil, err
+	}
+	for _, key := range []string{"Healthcheck", "Shell", "OnBuild"} {
+		if v, ok := before.Config[key]; ok {
+			now.Config[key] = v
+		}
+	}
+	if whole["config"], err = json.Marshal(now.Config); err != nil {
+		return nil, err
+	}
+	return json.Marshal(whole)
+}
+
+// committedManifest names the layers by what they hold: nothing is compressed
+// here.
+func committedManifest(config []byte, diffs []digest.Digest, last int64) ([]byte, error) {
+	m := imagespec.Manifest{MediaType: imagespec.MediaTypeImageManifest,
+		Config: imagespec.Descriptor{MediaType: imagespec.MediaTypeImageConfig, Digest: digest.FromBytes(config), Size: int64(len(config))}}
+	m.SchemaVersion = 2
+	for i, d := range diffs {
+		l := imagespec.Descriptor{MediaType: imagespec.MediaTypeImageLayer, Digest: d}
+		if i == len(diffs)-1 {
+			l.Size = last
+		}
+		m.Layers = append(m.Layers, l)
+	}
+	return json.Marshal(m)
+}
+
+// commitLayer writes the changes as a layer's archive, and unpacks that into
+// the store at once: what is in the store has the digest that the image says.
+func commitLayer(ctx context.Context, store *layers.Store, o CommitOptions, parent digest.Digest) (diff digest.Digest, size int64, top digest.Digest, err error) {
+	upper, err := unix.Open(o.Upper, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", 0, "", fmt.Errorf("opening %s: %w", o.Upper, err)
+	}
+	defer unix.Close(upper)
+	staged, err := store.StageLayer()
+	if err != nil {
+		return "", 0, "", err
+	}
+	defer func() { err = errors.Join(err, staged.Abort()) }()
+	reader, writer := io.Pipe()
+	packed := make(chan error, 1)
+	go func() {
+		w := tar.NewWriter(writer)
+		err := Pack(w, upper, ".", PackOptions{Name: ".", Layer: true, Hidden: o.Hidden})
+		err = errors.Join(err, w.Close())
+		writer.CloseWithError(err)
+		packed <- err
+	}()
+	sum := &counter{r: reader, sum: sha256.New()}
+	_, _, err = Unpack(ctx, int(staged.Dir.Fd()), sum, UnpackOptions{SingleID: o.SingleID})
+	if err == nil {
+		_, err = io.Copy(io.Discard, sum)
+	}
+	reader.CloseWithError(err)
+	if err = errors.Join(err, <-packed); err != nil {
+		return "", 0, "", err
+	}
+	diff = digest.NewDigest(digest.SHA256, sum.sum)
+	top, err = staged.Commit(parent, diff, sum.n, layers.Blob{Digest: diff, Size: sum.n, MediaType: imagespec.MediaTypeImageLayer})
+	return diff, sum.n, top, err
+}
+
+// applyChange takes a line such as `CMD ["sh"]` (docker-commit(1), --change).
+func applyChange(c *imagespec.ImageConfig, line string) error {
+	word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+	if rest == "" {
+		word, rest, _ = strings.Cut(strings.TrimSpace(line), "=")
+	}
+	rest = strings.TrimSpace(rest)
+	switch strings.ToUpper(word) {
+	case "CMD":
+		c.Cmd = commandLine(rest)
+	case "ENTRYPOINT":
+		c.Entrypoint = commandLine(rest)
+	case "ENV", "LABEL":
+		name, value, found := strings.Cut(rest, "=")
+		if !found {
+			name, value, found = strings.Cut(rest, " ")
+		}
+		if !found || name == "" {
+			return errors.New("NAME=VALUE is needed")
+		}
+		value = strings.Trim(value, `"`)
+		if strings.EqualFold(word, "LABEL") {
+			if c.Labels == nil {
+				c.Labels = map[string]string{}
+			}
+			c.Labels[name] = value
+			return nil
+		}
+		for i, entry := range c.Env {
+			if strings.HasPrefix(entry, name+"=") {
+				c.Env[i] = name + "=" + value
+				return nil
+			}
+		}
+		c.Env = append(c.Env, name+"="+value)
+	case "USER":
+		c.User = rest
+	case "WORKDIR":
+		c.WorkingDir = rest
+	case "STOPSIGNAL":
+		c.StopSignal = rest
+	case "EXPOSE":
+		if c.ExposedPorts == nil {
+			c.ExposedPorts = map[string]struct{}{}
+		}
+		for _, port := range strings.Fields(rest) {
+			if !strings.Contains(port, "/") {
+				port += "/tcp"
+			}
+			c.ExposedPorts[port] = struct{}{}
+		}
+	case "VOLUME":
+		if c.Volumes == nil {
+			c.Volumes = map[string]struct{}{}
+		}
+		volumes := strings.Fields(rest)
+		if strings.HasPrefix(rest, "[") {
+			volumes = commandLine(rest)
+		}
+		for _, volume := range volumes {
+			c.Volumes[volume] = struct{}{}
+		}
+	default:
+		return fmt.Errorf("unknown instruction %s: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME or WORKDIR", word)
+	}
+	return nil
+}
+
+// commandLine is a JSON list of words, or a line for the shell.
+func commandLine(text string) []string {
+	var words []string
+	if strings.HasPrefix(text, "[") && json.Unmarshal([]byte(text), &words) == nil {
+		return words
+	}
+	return []string{"/bin/sh", "-c", text}
+}
