@@ -9,10 +9,12 @@ var groups = map[string]map[string][]string{
 		"rm": {"rm"}, "run": {"run"}, "stats": {"stats"}, "start": {"start"}, "stop": {"stop"}, "top": {"top"}, "unpause": {"unpause"}, "wait": {"wait"},
 		"exists": {"container exists"}, "prune": {"container prune"},
 	},
+	"system":      {"prune": {"system prune"}, "info": {"info"}, "events": {"events"}},
 	"healthcheck": {"run": {"healthcheck run"}},
 	"generate":    {"systemd": {"generate systemd"}},
 	"image": {
 		"inspect": {"inspect", "--type", "image"}, "list": {"images"}, "ls": {"images"}, "load": {"load"}, "pull": {"pull"}, "rm": {"rmi"}, "exists": {"image exists"},
+		"prune": {"image prune"}, "tag": {"tag"}, "untag": {"untag"},
 	},
 }
 

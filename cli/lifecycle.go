@@ -212,11 +212,9 @@ func killFlags(f *flags.Set) func(Streams, []string) error {
 			if !i.Running() {
 				return fmt.Errorf("can only kill running containers. %s is in state %s: container state improper", i.ID, i.Status)
 			}
-			if err := i.Signal(signal); err != nil {
+			i.Emit(host.Dirs, "kill", fmt.Sprintf("signal=%d", signal)) // before its end is told
+			if err := i.Signal(signal); err != nil || signal != unix.SIGKILL {
 				return err
-			}
-			if i.Emit(host.Dirs, "kill", fmt.Sprintf("signal=%d", signal)); signal != unix.SIGKILL {
-				return nil
 			}
 			_, _, err := i.Wait(10 * time.Second)
 			return err

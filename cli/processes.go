@@ -189,28 +189,32 @@ func pruneFlags(f *flags.Set) func(Streams, []string) error {
 		if err != nil {
 			return err
 		}
-		list, err := container.List(host.Dirs)
-		if err != nil {
-			return err
-		}
-		tests, err := psFilters(filters, list)
-		if err != nil {
-			return usageError{Text: err.Error(), Command: "container prune"}
-		}
-		var failed []error
-		for _, i := range list {
-			unwanted := func(test func(*container.Info) bool) bool { return !test(i) }
-			if i.Status != container.StatusExited && i.Status != container.StatusCreated || slices.ContainsFunc(tests, unwanted) {
-				continue
-			}
-			if err := container.Delete(host, i, false); err != nil {
-				failed = append(failed, err)
-				continue
-			}
-			fmt.Fprintln(s.Out, i.ID)
-		}
-		return errors.Join(failed...)
+		return pruneContainers(s, host, filters)
 	}
+}
+
+func pruneContainers(s Streams, host container.Host, filters []string) error {
+	list, err := container.List(host.Dirs)
+	if err != nil {
+		return err
+	}
+	tests, err := psFilters(filters, list)
+	if err != nil {
+		return usageError{Text: err.Error(), Command: "container prune"}
+	}
+	var failed []error
+	for _, i := range list {
+		unwanted := func(test func(*container.Info) bool) bool { return !test(i) }
+		if i.Status != container.StatusExited && i.Status != container.StatusCreated || slices.ContainsFunc(tests, unwanted) {
+			continue
+		}
+		if err := container.Delete(host, i, false); err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		fmt.Fprintln(s.Out, i.ID)
+	}
+	return errors.Join(failed...)
 }
 
 // confirm asks; no answer is no.

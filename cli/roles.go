@@ -26,6 +26,7 @@ var roles = map[string]func(Streams, []string) error{
 	container.RoleRemove: removeInside,
 	start.RoleMonitor:    monitorInside,
 	roleCommit:           commitInside,
+	roleTag:              tagInside,
 	roleTree:             treeInside,
 	roleLoad:             loadInside,
 	roleUnshare:          unshareInside,

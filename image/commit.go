@@ -53,14 +53,11 @@ func Commit(ctx context.Context, o CommitOptions) (id string, err error) {
 	}
 	var names []string
 	if o.Name != "" {
-		ref, short, err := parse(o.Name)
+		name, err := LocalName(o.Name)
 		if err != nil {
 			return "", err
 		}
-		if short { // as podman: what was made here is of no registry
-			ref = ref.at("localhost")
-		}
-		names = []string{ref.String()}
+		names = []string{name}
 	}
 	store, err := layers.Open(o.Dirs)
 	if err != nil {

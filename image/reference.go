@@ -44,6 +44,19 @@ func ParseReference(s string) (Reference, error) {
 	return r, err
 }
 
+// LocalName is the full name of an image that is named here: without a registry
+// it is localhost's, as with podman.
+func LocalName(s string) (string, error) {
+	r, short, err := parse(s)
+	if err == nil && r.Digest != "" {
+		err = fmt.Errorf("%s: a name that is given cannot have a digest", s)
+	}
+	if short {
+		r = r.at("localhost")
+	}
+	return r.String(), err
+}
+
 // parse also says whether the name has no registry.
 func parse(s string) (r Reference, short bool, err error) {
 	s = strings.TrimPrefix(s, "docker://")

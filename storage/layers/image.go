@@ -195,6 +195,56 @@ func (s *Store) RemoveImage(ref string, force bool) (untagged, deleted []string,
 	return names, []string{"sha256:" + img.ID}, nil
 }
 
+// Tag gives an image more full names; whatever had them loses them.
+func (s *Store) Tag(ref string, names []string) error {
+	unlock, err := s.change()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	img, err := s.dirs.Lookup(ref)
+	if err != nil {
+		return fmt.Errorf("tagging image: %w", err)
+	}
+	defer img.Close()
+	if err := s.store.AddNames(img.ID, names); err != nil {
+		return fmt.Errorf("tagging image %s: %w", ref, err)
+	}
+	return s.dirs.Record(img, names, nil)
+}
+
+// Untag takes names from an image, or all it has. The image stays.
+func (s *Store) Untag(ref string, names []string) error {
+	unlock, err := s.change()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	img, err := s.dirs.Lookup(ref)
+	if err != nil {
+		return fmt.Errorf("untagging image: %w", err)
+	}
+	img.Close()
+	known, err := s.dirs.Names()
+	if err != nil {
+		return err
+	}
+	has := known[img.ID]
+	if len(names) == 0 {
+		names = has
+	}
+	for _, name := range names {
+		full, err := s.dirs.FullName(name)
+		if err != nil || !slices.Contains(has, full) {
+			return fmt.Errorf("untagging image %s: %s: tag not known", ref, name)
+		}
+		if err := s.untag(img.ID, full); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (s *Store) untag(id, name string) error {
 	if err := s.dirs.Untag(name); err != nil {
 		return err
