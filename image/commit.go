@@ -187,21 +187,7 @@ func applyChange(c *imagespec.ImageConfig, line string) error {
 		if !found || name == "" {
 			return errors.New("NAME=VALUE is needed")
 		}
-		value = strings.Trim(value, `"`)
-		if strings.EqualFold(word, "LABEL") {
-			if c.Labels == nil {
-				c.Labels = map[string]string{}
-			}
-			c.Labels[name] = value
-			return nil
-		}
-		for i, entry := range c.Env {
-			if strings.HasPrefix(entry, name+"=") {
-				c.Env[i] = name + "=" + value
-				return nil
-			}
-		}
-		c.Env = append(c.Env, name+"="+value)
+		setPair(c, strings.EqualFold(word, "LABEL"), name, strings.Trim(value, `"`))
 	case "USER":
 		c.User = rest
 	case "WORKDIR":
@@ -233,6 +219,23 @@ func applyChange(c *imagespec.ImageConfig, line string) error {
 		return fmt.Errorf("unknown instruction %s: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME or WORKDIR", word)
 	}
 	return nil
+}
+
+func setPair(c *imagespec.ImageConfig, label bool, name, value string) {
+	if label {
+		if c.Labels == nil {
+			c.Labels = map[string]string{}
+		}
+		c.Labels[name] = value
+		return
+	}
+	for i, entry := range c.Env {
+		if strings.HasPrefix(entry, name+"=") {
+			c.Env[i] = name + "=" + value
+			return
+		}
+	}
+	c.Env = append(c.Env, name+"="+value)
 }
 
 // commandLine is a JSON list of words, or a line for the shell.
