@@ -57,19 +57,29 @@ const (
 	usualRetries = 3
 )
 
-// ImageHealth is the check that an image asks for; nil for none. The key is
-// looked for first: few images have it, and reading JSON takes its time.
-func ImageHealth(img *storage.Image) *Health {
-	if img == nil || !bytes.Contains(img.Config, []byte(`"Healthcheck"`)) {
-		return nil
+// imageLife is what an image's configuration says of a container's life. The
+// keys are looked for first: few images have them, and reading JSON takes its
+// time.
+func imageLife(img *storage.Image) (health *Health, stopSignal string) {
+	if img == nil || !bytes.Contains(img.Config, []byte(`"Healthcheck"`)) && !bytes.Contains(img.Config, []byte(`"StopSignal"`)) {
+		return nil, ""
 	}
 	var config struct {
-		Config struct{ Healthcheck *Health }
+		Config struct {
+			Healthcheck *Health
+			StopSignal  string
+		}
 	}
 	if json.Unmarshal(img.Config, &config) != nil {
-		return nil
+		return nil, ""
 	}
-	return config.Config.Healthcheck
+	return config.Config.Healthcheck, config.Config.StopSignal
+}
+
+// fromImage fills in what the user left to the image.
+func (o *Options) fromImage() {
+	health, signal := imageLife(o.Image)
+	o.Health, o.StopSignal = orElse(o.Health, health), orElse(o.StopSignal, signal)
 }
 
 // Checked says whether there is anything to check.

@@ -188,7 +188,7 @@ func Delete(h Host, i *Info, force bool) error {
 			return err
 		}
 	}
-	c, err := hold(h.Dirs, i, nil)
+	c, err := hold(h.Dirs, i, nil, never)
 	if errors.Is(err, storage.ErrNoContainer) && force {
 		return nil // with --rm its own rl was faster
 	}
@@ -201,10 +201,19 @@ func Delete(h Host, i *Info, force bool) error {
 	return err
 }
 
-// hold waits a little for an rl that is about to end.
-func hold(d storage.Dirs, i *Info, img *storage.Image) (c *storage.Container, err error) {
+// ErrStarted says that another command was faster in starting a container.
+var ErrStarted = errors.New("container was started by another command")
+
+func never() bool { return false }
+
+// hold waits a little for an rl that is about to end, unless the container is
+// started by another meanwhile.
+func hold(d storage.Dirs, i *Info, img *storage.Image, started func() bool) (c *storage.Container, err error) {
 	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		c, err = d.HoldContainer(i.Entry, i.Options.Name, img)
+		if errors.Is(err, storage.ErrHeld) && started() {
+			return nil, ErrStarted
+		}
 		if err != nil && (!errors.Is(err, storage.ErrHeld) || time.Now().After(end)) {
 			return nil, fmt.Errorf("container %s: %w", i.Name(), err)
 		}

@@ -46,7 +46,10 @@ func Again(h Host, i *Info, byPolicy bool) (*Running, error) {
 			return nil, fmt.Errorf("starting container %s: %w", i.Name(), err)
 		}
 	}
-	c, err := hold(h.Dirs, i, o.Image)
+	c, err := hold(h.Dirs, i, o.Image, func() bool {
+		now, err := look(i.Entry)
+		return err == nil && now.Running() && now.State.Init != i.State.Init
+	})
 	if err != nil {
 		o.Image.Close()
 		return nil, err
@@ -72,7 +75,7 @@ func Again(h Host, i *Info, byPolicy bool) (*Running, error) {
 
 // Create makes a container's directory and record, and starts nothing.
 func Create(h Host, o *Options) error {
-	o.Health = orElse(o.Health, ImageHealth(o.Image))
+	o.fromImage()
 	c, err := h.Dirs.CreateContainer(o.ID, "", o.Image)
 	if err != nil {
 		return err
@@ -248,7 +251,7 @@ func prepare(h Host, o *Options, c *storage.Container) (*storage.Container, *pla
 
 // makeDirectory: what is removed at its end needs a record only if it lives.
 func makeDirectory(h Host, o *Options) (*storage.Container, error) {
-	o.Health = orElse(o.Health, ImageHealth(o.Image))
+	o.fromImage()
 	if o.Remove {
 		return h.Dirs.CreateContainer(o.ID, o.Name, o.Image)
 	}

@@ -66,7 +66,7 @@ func (i *Info) Enter(h Host) (e *Enter, err error) {
 			return e, err
 		}
 	}
-	if e.storage, err = hold(h.Dirs, i, e.image); err != nil {
+	if e.storage, err = hold(h.Dirs, i, e.image, never); err != nil {
 		return e, err
 	}
 	if e.Tree.Root = i.Options.Rootfs; e.Tree.Root == "" {

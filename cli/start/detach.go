@@ -98,6 +98,9 @@ func Again(s Streams, id string, byPolicy bool) (*container.Running, error) {
 		return nil, err
 	}
 	running, err := container.Again(host, info, byPolicy)
+	if errors.Is(err, container.ErrStarted) && !byPolicy {
+		return nil, errors.Join(Leave(info.ID), container.Exit{})
+	}
 	if err != nil || byPolicy {
 		return running, err
 	}
