@@ -158,19 +158,14 @@ func (p *plan) capabilities(mask uint64) {
 }
 
 // dieWithSupervisor: the change of ids above has cleared the signal, so it is
-// set here; then the supervisor must still be there to send it.
+// set here; then the supervisor must say that it is there to send it.
 func (p *plan) dieWithSupervisor() {
-	if p.joins && p.o.Detached {
-		return // it dies with the container alone
-	}
-	p.prctl("setting", "the parent-death signal", unix.PR_SET_PDEATHSIG, int(unix.SIGKILL))
-	if p.files.supervisor < 0 {
+	if p.joins && p.o.Detached { // it dies with the container alone
+		p.prctl("clearing", "the parent-death signal", unix.PR_SET_PDEATHSIG, 0)
 		return
 	}
-	poll := make([]byte, 8)
-	order.PutUint32(poll, uint32(p.files.supervisor))
-	order.PutUint16(poll[4:], unix.POLLIN)
-	p.Do("looking for", "the supervisor", unix.SYS_PPOLL, p.Bytes(poll), userns.Int(1), p.Bytes(make([]byte, 16)), userns.Int(0), userns.Int(0)).Want(0)
+	p.prctl("setting", "the parent-death signal", unix.PR_SET_PDEATHSIG, int(unix.SIGKILL))
+	p.Confirm()
 }
 
 func (p *plan) filter() {

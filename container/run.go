@@ -379,9 +379,7 @@ func (p *plan) reserve() error {
 			return fmt.Errorf("writing init: %w", err)
 		}
 	}
-	if p.files.supervisor, err = unix.PidfdOpen(os.Getpid(), 0); err != nil {
-		p.files.supervisor = -1 // before Linux 5.3
-	}
+	p.files.supervisor = userns.Supervisor()
 	return nil
 }
 

@@ -2,6 +2,7 @@ package userns
 
 import (
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -77,6 +78,7 @@ type cloneArgs struct {
 
 func (c *Child) clone(flags uintptr) syscall.Errno {
 	c.block.word, c.block.release = 1, 0
+	c.block.parent, c.block.tick = pollFD{fd: int32(Supervisor()), events: unix.POLLIN}, [2]int64{0, waitTick}
 	const room = stackSize - 128
 	pidfd := c.pidfdWord()
 	*pidfd = -1
@@ -212,10 +214,32 @@ func (c *Child) wake() {
 // the word and wakes us (set_tid_address(2)). It is a blocking system call to
 // the scheduler, so the collector does not wait for it.
 func (c *Child) left() {
-	for word := &c.block.word; atomic.LoadUint32(word) != 0; {
-		_, _, _ = syscall.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWait, 1, 0, 0, 0)
+	word := &c.block.word
+	for v := atomic.LoadUint32(word); v != 0; v = atomic.LoadUint32(word) {
+		if v == 2 {
+			c.confirm()
+			continue
+		}
+		_, _, _ = syscall.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWait, uintptr(v), 0, 0, 0)
 	}
 }
+
+func (c *Child) confirm() {
+	b := c.block
+	atomic.StoreUint32(&b.word, 1)
+	atomic.StoreUint32(&b.confirmed, 1)
+	_, _, _ = syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&b.confirmed)), futexWake, 1, 0, 0, 0)
+}
+
+// Supervisor is our own pidfd, which children look at to see whether we live;
+// -1 before Linux 5.3. It is never closed.
+var Supervisor = sync.OnceValue(func() int {
+	fd, err := unix.PidfdOpen(os.Getpid(), 0)
+	if err != nil {
+		return -1
+	}
+	return fd
+})
 
 // outcome reads the record before the memory is given back.
 func (c *Child) outcome() error {

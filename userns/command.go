@@ -80,6 +80,7 @@ func CommandIn(usernsFD int, role string, args []string, stdio [3]int) (*Process
 		s.Do("becoming root of", "the user namespace", nr, Int(0), Int(0), Int(0))
 	}
 	s.Do("setting", "the parent-death signal", unix.SYS_PRCTL, Int(unix.PR_SET_PDEATHSIG), Int(int(unix.SIGKILL)), Int(0), Int(0), Int(0))
+	s.Confirm()
 	return launch(s, "/proc/self/exe", append([]string{role}, args...), os.Environ(), stdio, Config{OwnFiles: true}, nil)
 }
 
@@ -111,6 +112,7 @@ func begin(s *Script, path string, argv, env []string, stdio [3]int, c Config, m
 		}
 		// A change of ids clears the signal that the prologue has set.
 		s.Do("setting", "the parent-death signal", unix.SYS_PRCTL, Int(unix.PR_SET_PDEATHSIG), Int(int(unix.SIGKILL)), Int(0), Int(0), Int(0))
+		s.Confirm()
 	}
 	for i, fd := range stdio {
 		if fd >= 0 && fd != i {

@@ -1,8 +1,11 @@
 package userns
 
 import (
+	"sync/atomic"
 	"syscall"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // Kinds of an operation.
@@ -13,6 +16,7 @@ const (
 	opTryExec       // a path that may be missing or closed to us
 	opNoExec        // the end of the paths
 	opFork          // the next part is for a child of our own
+	opConfirm       // wait until the parent has seen that we come so far
 )
 
 // operation is one row of the table. It holds no Go pointer, so that the child
@@ -32,8 +36,13 @@ type operation struct {
 
 // block is what parent and child share; it lies outside of Go's heap.
 type block struct {
-	word      uint32     // 1 until the child has left our memory
-	release   uint32     // 1 when the child may run
+	word      uint32 // 1 until the child has left our memory; 2: it waits for confirmed
+	release   uint32 // 1 when the child may run
+	confirmed uint32
+	_         uint32
+	parent    pollFD // our pidfd
+	instant   [2]int64
+	tick      [2]int64
 	ops       *operation // the first of count
 	count     uintptr
 	next      *operation // what is run after them; nil when that has begun
@@ -58,6 +67,20 @@ const (
 	futexWake = 1
 )
 
+// pollFD is struct pollfd of poll(2).
+type pollFD struct {
+	fd              int32
+	events, revents int16
+}
+
+const (
+	prSetPdeathsig = unix.PR_SET_PDEATHSIG
+	sysPpoll       = unix.SYS_PPOLL
+)
+
+// waitTick is how often a waiting child looks for its parent, in nanoseconds.
+const waitTick = 50e6
+
 // interpret runs in the child, on a stack that Go does not know: no stack
 // growth, no allocation, no Go pointer written.
 //
@@ -65,9 +88,9 @@ const (
 //go:norace
 //go:nocheckptr
 func interpret(b *block) {
-	for b.release == 0 {
-		syscall.RawSyscall6(syscall.SYS_FUTEX, uintptr(unsafe.Pointer(&b.release)), futexWait, 0, 0, 0, 0)
-	}
+	// From the first moment: a child that waits must not outlive its parent.
+	syscall.RawSyscall(syscall.SYS_PRCTL, prSetPdeathsig, uintptr(syscall.SIGKILL), 0)
+	await(b, &b.release)
 	for at := uintptr(0); ; {
 		if at >= b.count && b.next != nil {
 			b.ops, b.count, b.next, at = b.next, b.nextCount, nil, 0
@@ -94,6 +117,24 @@ func interpret(b *block) {
 	}
 	for {
 		syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 255, 0, 0)
+	}
+}
+
+// await waits for a word to be set. Our parent may have died before we asked to
+// die with it, so we look for it now and then.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func await(b *block, word *uint32) {
+	for atomic.LoadUint32(word) == 0 {
+		if b.parent.fd >= 0 {
+			n, _, e := syscall.RawSyscall6(sysPpoll, uintptr(unsafe.Pointer(&b.parent)), 1, uintptr(unsafe.Pointer(&b.instant)), 0, 0, 0)
+			for e == 0 && n == 1 {
+				syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 255, 0, 0)
+			}
+		}
+		syscall.RawSyscall6(syscall.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWait, 0, uintptr(unsafe.Pointer(&b.tick)), 0, 0)
 	}
 }
 
@@ -161,6 +202,11 @@ func pseudo(b *block, op *operation, next uintptr) uintptr {
 		**to = **from
 	case opFork:
 		fork(b)
+	case opConfirm:
+		atomic.StoreUint32(&b.confirmed, 0)
+		atomic.StoreUint32(&b.word, 2)
+		syscall.RawSyscall6(syscall.SYS_FUTEX, uintptr(unsafe.Pointer(&b.word)), futexWake, 1, 0, 0, 0)
+		await(b, &b.confirmed)
 	case opNoExec:
 		b.errno, b.failed = uintptr(syscall.ENOENT), 1
 		if b.telling != 0 {

@@ -196,6 +196,12 @@ func (s *Script) ExecFD(fd Arg, object string, argv, env []string) {
 	s.Do(execOp, object, unix.SYS_EXECVEAT, fd, s.Str(""), s.Strings(argv), s.Strings(env), Int(unix.AT_EMPTY_PATH))
 }
 
+// Confirm waits until the parent has seen that the child has come to here. After
+// a step that asks for the parent-death signal it makes sure that there is a
+// parent whose death will be told: one that is dying may have given its children
+// away already, and can be seen alive by its pidfd for a while.
+func (s *Script) Confirm() { s.add(operation{kind: opConfirm}, "waiting for", "the parent") }
+
 // Fork ends the script: a child of the child runs the next one. That is how a
 // pid namespace is joined: setns(2) moves only the children into it. The child
 // is then the caller's own, and what Wait waits for.
