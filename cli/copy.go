@@ -13,6 +13,7 @@ import (
 	"containers/rl/cli/start"
 	"containers/rl/container"
 	"containers/rl/storage"
+	"containers/rl/userns"
 )
 
 // place is one side of a copy.
@@ -84,12 +85,18 @@ func copyTree(s Streams, host container.Host, from, to place, p placement) error
 	failed, received := <-source, <-dest
 	var exit container.Exit
 	switch {
-	case errors.Is(failed, unix.EPIPE) && received != nil:
+	case received != nil && nobodyReads(failed):
 		return received
 	case failed != nil && errors.As(received, &exit):
 		return failed
 	}
 	return errors.Join(failed, received)
+}
+
+// nobodyReads says whether a side ended because the other did.
+func nobodyReads(err error) bool {
+	var exit *userns.ExitError
+	return errors.Is(err, unix.EPIPE) || errors.As(err, &exit) && exit.Status.Signaled() && exit.Status.Signal() == unix.SIGPIPE
 }
 
 func copyFrom(s Streams, host container.Host, from place, p placement, w *os.File) error {

@@ -62,10 +62,12 @@ func enter(h Host, i *Info, e *ExecOptions, before func(*userns.Child) error) (*
 	// Until it has executed the program, the child is inside with our memory:
 	// no one there may look into it (CVE-2016-9962, CVE-2019-5736).
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		p.shared.close()
 		return nil, fmt.Errorf("closing our memory to others: %w", err)
 	}
 	child, err := userns.Clone(userns.Config{})
 	if err != nil {
+		p.shared.close()
 		return nil, err
 	}
 	r := &Running{child: child, host: h, plan: p, joins: true}
@@ -128,7 +130,11 @@ func newJoin(h Host, i *Info, e *ExecOptions) (*plan, error) {
 		p.openTerminal()
 		p.close(p.root)
 	}
-	return p, p.process()
+	if err := p.process(); err != nil {
+		p.shared.close()
+		return nil, err
+	}
+	return p, nil
 }
 
 // joinProcess is the container's process with what exec asks for.

@@ -227,11 +227,12 @@ func prepare(h Host, o *Options, c *storage.Container) (*storage.Container, *pla
 	if o.Image != nil {
 		root = o.Image.Layers
 	}
+	p := &plan{Script: userns.NewScript(steps), o: o, ids: h.IDs, shared: noneShared, stdin: -1}
 	spec, err := newSpec(o, root)
 	if err != nil {
-		return c, nil, err
+		return c, p, err
 	}
-	p := &plan{Script: userns.NewScript(steps), o: o, spec: spec, ids: h.IDs, shared: noneShared, stdin: -1}
+	p.spec = spec
 	if c == nil {
 		if c, err = makeDirectory(h, o); err != nil {
 			return c, p, err
