@@ -39,6 +39,9 @@ func Start(h Host, o *Options) (*Running, error) { return start(h, o, nil, 0) }
 // Again starts a container that was made before. byPolicy: its restart policy
 // wants it, and nobody else.
 func Again(h Host, i *Info, byPolicy bool) (*Running, error) {
+	if i.Running() && !byPolicy {
+		return nil, ErrStarted
+	}
 	o := i.Options
 	if i.ImageID != "" {
 		var err error
