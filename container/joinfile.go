@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"reflect"
 	"strconv"
 	"strings"
+	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	netconfig "containers/rl/netslirp/config"
 	"containers/rl/storage"
 	"containers/rl/userns"
 )
@@ -18,6 +21,9 @@ import (
 // as text. Reading them as JSON took a quarter of an exec. It is written before
 // the state, and only where nothing else is needed: a container with a seccomp
 // profile of its own has none.
+//
+// Of a container in the foreground that is removed at its end it is all there
+// is (see standsAlone): writing JSON would cost its rl a sixth of its memory.
 //
 //	init 4711 123456
 //	boot 5f9c...
@@ -35,16 +41,28 @@ type joinFields struct {
 }
 
 // joinLists are those that have another form elsewhere.
-type joinLists struct{ env, labels, groups, caps, namespaces, uids, gids []string }
+type joinLists struct{ env, labels, groups, caps, namespaces, uids, gids, mounts []string }
+
+// standsAlone says whether the file can be the only record of a container: what
+// has a form of its own in the options is not in it.
+func standsAlone(o *Options) bool {
+	return o.Remove && !o.Detached && o.Seccomp == nil && len(o.Rlimits) == 0 && o.ShmSize == 0 && len(o.Annotations) == 0 && o.Health == nil &&
+		reflect.DeepEqual(o.Slirp, netconfig.Default())
+}
 
 func fieldsOf(i *Info, spec *specs.Spec, l *joinLists, uid, gid *int) joinFields {
 	o, p := &i.Options, spec.Process
 	return joinFields{
-		numbers: map[string]*int{"umask": &o.Umask, "uid": uid, "gid": gid},
-		texts:   map[string]*string{"id": &i.ID, "name": &o.Name, "image": &o.ImageName, "cwd": &p.Cwd, "boot": &i.State.Boot},
-		lists:   map[string]*[]string{"env": &p.Env, "own": &l.env, "label": &l.labels, "group": &l.groups, "cap": &l.caps, "ns": &l.namespaces, "uids": &l.uids, "gids": &l.gids},
+		numbers: map[string]*int{"umask": &o.Umask, "uid": uid, "gid": gid, "network": (*int)(&o.Network), "stoptimeout": &o.StopTimeout, "restartmax": &o.RestartMax},
+		texts: map[string]*string{"id": &i.ID, "name": &o.Name, "image": &o.ImageName, "cwd": &p.Cwd, "boot": &i.State.Boot, "imageid": &i.ImageID, "rootfs": &o.Rootfs,
+			"workdir": &o.WorkingDir, "user": &o.User, "hostname": &o.Hostname, "restart": &o.Restart, "stopsignal": &o.StopSignal},
+		lists: map[string]*[]string{"env": &p.Env, "own": &l.env, "label": &l.labels, "group": &l.groups, "cap": &l.caps, "ns": &l.namespaces, "uids": &l.uids, "gids": &l.gids,
+			"command": &i.Command, "args": &o.Args, "entrypoint": &o.Entrypoint, "hostenv": &o.HostEnv, "groupadd": &o.GroupAdd, "capadd": &o.CapAdd, "capdrop": &o.CapDrop,
+			"dns": &o.DNS, "dnssearch": &o.DNSSearch, "dnsoption": &o.DNSOptions, "addhost": &o.AddHost, "mount": &l.mounts},
 		flags: map[string]*bool{"privileged": &o.Privileged, "unconfined": &o.Unconfined, "keepgroups": &o.KeepGroups, "nonewprivs": &p.NoNewPrivileges,
-			"hostpid": &o.HostPID},
+			"hostpid": &o.HostPID, "hostipc": &o.HostIPC, "hostuts": &o.HostUTS, "hostcgroup": &o.HostCgroup, "keepid": &o.KeepID, "entryset": &o.EntrySet,
+			"readonly": &o.ReadOnly, "newprivs": &o.NewPrivs, "unmask": &o.Unmask, "init": &o.Init, "tty": &o.TTY, "interactive": &o.Interactive, "remove": &o.Remove,
+			"detached": &o.Detached, "stdinonce": &o.StdinOnce, "nolog": &o.NoLog, "offline": &o.Offline},
 	}
 }
 
@@ -63,14 +81,25 @@ func encodeJoin(i *Info, spec *specs.Spec, ids userns.Map) []byte {
 	for _, ns := range spec.Linux.Namespaces {
 		l.namespaces = append(l.namespaces, string(ns.Type))
 	}
+	for _, m := range i.Options.Mounts {
+		l.mounts = append(l.mounts, strings.Join(append([]string{m.Type, m.Source, m.Destination}, m.Options...), "\x00"))
+	}
 	uid, gid := int(spec.Process.User.UID), int(spec.Process.User.GID)
 	f := fieldsOf(i, spec, &l, &uid, &gid)
-	text := fmt.Appendf(nil, "init %d %d\n", i.State.Init.PID, i.State.Init.Start)
+	text := make([]byte, 0, 4096)
+	text = fmt.Appendf(text, "init %d %d\nmonitor %d %d\n", i.State.Init.PID, i.State.Init.Start, i.State.Monitor.PID, i.State.Monitor.Start)
+	if standsAlone(&i.Options) {
+		text = fmt.Appendf(text, "times %d %d\n", i.Created.UnixNano(), i.State.Started.UnixNano())
+	}
 	for name, v := range f.numbers {
-		text = fmt.Appendf(text, "number %s %d\n", name, *v)
+		if *v != 0 {
+			text = fmt.Appendf(text, "number %s %d\n", name, *v)
+		}
 	}
 	for name, v := range f.texts {
-		text = fmt.Appendf(text, "text %s %q\n", name, *v)
+		if *v != "" {
+			text = fmt.Appendf(text, "text %s %q\n", name, *v)
+		}
 	}
 	for name, list := range f.lists {
 		for _, v := range *list {
@@ -100,9 +129,13 @@ func decodeJoin(text string) (*Info, error) {
 		var err error
 		switch word {
 		case "init":
-			i.State.Init.PID, err = strconv.Atoi(name)
+			err = i.State.Init.parse(name, value)
+		case "monitor":
+			err = i.State.Monitor.parse(name, value)
+		case "times":
+			i.Created, err = parseNano(name)
 			if err == nil {
-				i.State.Init.Start, err = strconv.ParseUint(value, 10, 64)
+				i.State.Started, err = parseNano(value)
 			}
 		case "end":
 			whole = true
@@ -121,9 +154,28 @@ func decodeJoin(text string) (*Info, error) {
 	return i, l.into(i, spec)
 }
 
+func (p *Process) parse(pid, start string) (err error) {
+	if p.PID, err = strconv.Atoi(pid); err == nil {
+		p.Start, err = strconv.ParseUint(start, 10, 64)
+	}
+	return err
+}
+
+func parseNano(text string) (time.Time, error) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	return time.Unix(0, n).UTC(), err
+}
+
 // into gives the lists their other forms.
 func (l *joinLists) into(i *Info, spec *specs.Spec) (err error) {
-	i.Options.ID, i.Options.Env = i.ID, l.env
+	i.Options.ID, i.Options.Env, i.Options.Slirp, i.Image = i.ID, l.env, netconfig.Default(), i.Options.ImageName
+	for _, text := range l.mounts {
+		words := strings.Split(text, "\x00")
+		if len(words) < 3 {
+			return errJoin
+		}
+		i.Options.Mounts = append(i.Options.Mounts, specs.Mount{Type: words[0], Source: words[1], Destination: words[2], Options: words[3:]})
+	}
 	for _, label := range l.labels {
 		if i.Options.Labels == nil {
 			i.Options.Labels = map[string]string{}
@@ -194,6 +246,20 @@ func (f joinFields) set(kind, name, value string) (err error) {
 		}
 	}
 	return err
+}
+
+// lookJoin looks at a container of which there is nothing else.
+func lookJoin(e storage.Entry) (*Info, error) {
+	text, err := readFile(path.Join(e.Dir, joinFile))
+	if err != nil {
+		return nil, err
+	}
+	info, err := decodeJoin(string(text))
+	if err != nil || info.Created.IsZero() {
+		return nil, os.ErrNotExist // being written, or not for this
+	}
+	info.Entry = e
+	return info, info.judge()
 }
 
 // FindRunning is Find for exec: of a container that runs it may have read no

@@ -170,6 +170,9 @@ func (i *Info) StopTimeout() time.Duration { return time.Duration(i.Options.Stop
 // Rename gives a container another name. Its rl, which may be running, finds
 // that at its end.
 func (i *Info) Rename(d storage.Dirs, name string) error {
+	if standsAlone(&i.Options) {
+		return fmt.Errorf("renaming container %s: it runs in the foreground with --rm", i.Name())
+	}
 	record := i.Record
 	record.Options.Name = name
 	return d.Rename(i.Entry, i.Options.Name, name, encode(record))

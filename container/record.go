@@ -27,8 +27,9 @@ import (
 const (
 	specFile  = "config.json" // the OCI specification of the last run
 	stateFile = "state.json"  // State of the last run
-	exitFile  = "exit.json"   // Ended; empty while it runs
-	logFile   = "log"         // what it wrote: see log.go
+	// joinFile: see there. The only one, with exitFile, of a container in the foreground that is removed at its end.
+	exitFile = "exit.json" // Ended; empty while it runs
+	logFile  = "log"       // what it wrote: see log.go
 )
 
 // Record is what a container was made with. It is written once, before the
@@ -129,36 +130,48 @@ func List(d storage.Dirs) ([]*Info, error) {
 // look reads the state first, and then the exit, as they are written.
 func look(e storage.Entry) (*Info, error) {
 	info := &Info{Entry: e, Status: StatusCreated}
-	if err := load(e.Dir, storage.RecordFile, &info.Record); err != nil {
+	err := load(e.Dir, storage.RecordFile, &info.Record)
+	if errors.Is(err, os.ErrNotExist) {
+		return lookJoin(e)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if info.Options.Slirp.MTU == 0 {
 		info.Options.Slirp = netconfig.Default()
 	}
-	err := load(e.Dir, stateFile, &info.State)
+	err = load(e.Dir, stateFile, &info.State)
 	if errors.Is(err, os.ErrNotExist) {
 		return info, nil
+	}
+	if err == nil {
+		err = info.judge()
 	}
 	if err != nil {
 		return nil, err
 	}
-	running := info.State.Boot == bootID() && (info.State.Init.alive() || info.State.Monitor.alive())
-	switch err := load(e.Dir, exitFile, &info.Ended); {
-	case err == nil && info.Ended.Again && running:
-		info.Status = StatusRestarting
+	return info, nil
+}
+
+// judge finds the status by what is known of the processes, and the exit.
+func (i *Info) judge() error {
+	running := i.State.Boot == bootID() && (i.State.Init.alive() || i.State.Monitor.alive())
+	switch err := load(i.Dir, exitFile, &i.Ended); {
+	case err == nil && i.Ended.Again && running:
+		i.Status = StatusRestarting
 	case err == nil:
-		info.Status = StatusExited
+		i.Status = StatusExited
 	case (errors.Is(err, errEmpty) || errors.Is(err, os.ErrNotExist)) && running:
-		info.Status = StatusRunning
-		if state, _ := processStart(info.State.Init.PID); state == 'T' {
-			info.Status = StatusPaused
+		i.Status = StatusRunning
+		if state, _ := processStart(i.State.Init.PID); state == 'T' {
+			i.Status = StatusPaused
 		}
 	case errors.Is(err, errEmpty) || errors.Is(err, os.ErrNotExist):
-		info.Status, info.Ended = StatusExited, Ended{Code: Killed, Error: "rl was killed"}
+		i.Status, i.Ended = StatusExited, Ended{Code: Killed, Error: "rl was killed"}
 	default:
-		return nil, err
+		return err
 	}
-	return info, nil
+	return nil
 }
 
 // Spec is the specification of the last run; os.ErrNotExist when it never ran.

@@ -10,7 +10,9 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	netconfig "containers/rl/netslirp/config"
 	"containers/rl/storage"
+	"containers/rl/userns"
 )
 
 // place makes a container's directory with files.
@@ -74,6 +76,7 @@ func TestJoinFile(t *testing.T) {
 	i.Options = Options{ID: "abc", Name: `n"1`, ImageName: "i", Umask: 0o22, Privileged: true, Env: []string{"HOME=/x y"}, Labels: map[string]string{"l": "v=w"}}
 	spec := &specs.Spec{Process: &specs.Process{Cwd: "/a b", Env: []string{"A=\n", "B="}, User: specs.User{UID: 5, GID: 6, AdditionalGids: []uint32{7, 8}}, NoNewPrivileges: true,
 		Capabilities: &specs.LinuxCapabilities{Bounding: []string{"CAP_KILL"}}}, Linux: &specs.Linux{Namespaces: []specs.LinuxNamespace{{Type: specs.UserNamespace}, {Type: specs.PIDNamespace}}}}
+	i.Image, i.Options.Slirp = "i", netconfig.Default()
 	i.spec, i.ids.UIDs, i.ids.GIDs = spec, []specs.LinuxIDMapping{{ContainerID: 0, HostID: 1, Size: 2}}, []specs.LinuxIDMapping{{ContainerID: 0, HostID: 1, Size: 1}, {ContainerID: 1, HostID: 9, Size: 3}}
 	text := string(encodeJoin(i, spec, i.ids))
 	got, err := decodeJoin(text)
@@ -88,6 +91,52 @@ func TestJoinFile(t *testing.T) {
 	spec.Linux.Seccomp = &specs.LinuxSeccomp{}
 	if encodeJoin(i, spec, i.ids) != nil {
 		t.Error("a profile of its own would be lost")
+	}
+}
+
+// TestJoinFileStandsAlone: an option that the file does not hold must keep it
+// from being the only record, or ps and inspect would not know of it.
+func TestJoinFileStandsAlone(t *testing.T) {
+	fresh := func() *Options { return &Options{ID: "abc", Remove: true, Slirp: netconfig.Default()} }
+	kind := reflect.TypeFor[Options]()
+	for n := range kind.NumField() {
+		field := kind.Field(n)
+		if field.Tag.Get("json") == "-" || field.Name == "ID" {
+			continue
+		}
+		o := fresh()
+		switch v := reflect.ValueOf(o).Elem().Field(n); v.Kind() {
+		case reflect.String:
+			v.SetString("x\n\"y")
+		case reflect.Bool:
+			v.SetBool(true)
+		case reflect.Int, reflect.Int64:
+			v.SetInt(1)
+		case reflect.Slice:
+			v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+			if field.Type.Elem().Kind() == reflect.String {
+				v.Index(0).SetString("a b")
+			}
+			if field.Name == "Mounts" {
+				o.Mounts[0] = specs.Mount{Type: "bind", Source: "/a b", Destination: "/c", Options: []string{"ro"}}
+			}
+		case reflect.Map:
+			v.Set(reflect.ValueOf(map[string]string{"k": "v=w"}))
+		case reflect.Pointer:
+			v.Set(reflect.New(field.Type.Elem()))
+		case reflect.Struct:
+			v.Set(reflect.Zero(field.Type))
+		default:
+			t.Fatalf("%s: a kind that this test does not know", field.Name)
+		}
+		if !standsAlone(o) {
+			continue
+		}
+		spec := &specs.Spec{Process: &specs.Process{Capabilities: &specs.LinuxCapabilities{}}, Linux: &specs.Linux{}}
+		got, err := decodeJoin(string(encodeJoin(&Info{Entry: storage.Entry{ID: "abc"}, Record: Record{Options: *o}}, spec, userns.Map{})))
+		if err != nil || !reflect.DeepEqual(&got.Options, o) {
+			t.Errorf("%s is lost: %v, %+v", field.Name, err, got)
+		}
 	}
 }
 

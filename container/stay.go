@@ -64,23 +64,12 @@ func (r *Running) introduce() error {
 				o.Name = "" // it is known by its id
 			}
 		}
-		if err := c.WriteFile(storage.RecordFile, encode(newRecord(o))); err != nil {
-			return fmt.Errorf("writing the record of container %s: %w", o.ID, err)
-		}
 	}
 	r.state = State{Init: process(r.child.PID), Monitor: process(os.Getpid()), Boot: bootID(), Started: time.Now().UTC(), Restarts: r.restarted, Notice: r.Notice}
 	for _, old := range []string{healthFile, joinFile} {
 		_ = os.Remove(path.Join(c.Dir, old))
 	}
-	if text := encodeJoin(&Info{Entry: storage.Entry{ID: o.ID}, Record: Record{Options: *o}, State: r.state}, r.plan.spec, r.host.IDs); text != nil {
-		if err := c.WriteFile(joinFile, text); err != nil {
-			return fmt.Errorf("writing %s of container %s: %w", joinFile, o.ID, err)
-		}
-	}
-	for _, f := range []struct {
-		name string
-		text []byte
-	}{{specFile, encode(r.plan.spec)}, {stateFile, encode(r.state)}, {exitFile, nil}} {
+	for _, f := range r.files() {
 		if err := c.WriteFile(f.name, f.text); err != nil {
 			return fmt.Errorf("writing %s of container %s: %w", f.name, o.ID, err)
 		}
@@ -96,6 +85,30 @@ func (r *Running) introduce() error {
 		go r.watchHealth(o.Health)
 	}
 	return nil
+}
+
+type file struct {
+	name string
+	text []byte
+}
+
+// files are what others know a container by, in the order of writing.
+func (r *Running) files() (list []file) {
+	o := r.plan.o
+	record := newRecord(o)
+	info := &Info{Entry: storage.Entry{ID: o.ID}, Record: record, State: r.state}
+	info.Options = *o // with what a record leaves out
+	join := encodeJoin(info, r.plan.spec, r.host.IDs)
+	if join != nil {
+		list = append(list, file{joinFile, join})
+	}
+	if join == nil || !standsAlone(o) {
+		if o.Remove && !r.again {
+			list = append(list, file{storage.RecordFile, encode(record)})
+		}
+		list = append(list, file{specFile, encode(r.plan.spec)}, file{stateFile, encode(r.state)})
+	}
+	return append(list, file{exitFile, nil})
 }
 
 // conclude says how it ended, in the file that waiting processes hold open.

@@ -49,10 +49,8 @@ func (i *Info) Enter(h Host) (e *Enter, err error) {
 		}
 		e.Tree.Lower = e.image.Layers
 	}
-	if spec, err := i.Spec(); err == nil {
-		for _, m := range spec.Mounts {
-			e.Tree.Mounts = append(e.Tree.Mounts, m.Destination)
-		}
+	for _, m := range append(defaultMounts(&i.Options), i.Options.Mounts...) {
+		e.Tree.Mounts = append(e.Tree.Mounts, m.Destination)
 	}
 	e.Tree.Mounts = append(e.Tree.Mounts, "/etc/hosts", "/etc/resolv.conf", "/etc/hostname", "/dev/console")
 	if i.Running() {

@@ -155,21 +155,21 @@ func (c *Container) takeName() error {
 
 // lockNames lets one process at a time change names.
 func (d Dirs) lockNames() (unlock func(), err error) {
-	dir, err := os.Open(d.taken())
-	if errors.Is(err, os.ErrNotExist) {
+	fd, err := unix.Open(d.taken(), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.ENOENT) {
 		if err = os.MkdirAll(d.taken(), 0o700); err == nil {
-			dir, err = os.Open(d.taken())
+			fd, err = unix.Open(d.taken(), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		}
 	}
 	if err == nil {
-		if err = lock(dir, unix.LOCK_EX); err != nil {
-			dir.Close()
+		if err = lockFD(fd, unix.LOCK_EX); err != nil {
+			unix.Close(fd)
 		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("locking the names of containers: %w", err)
 	}
-	return func() { dir.Close() }, nil
+	return func() { unix.Close(fd) }, nil
 }
 
 // ErrNameTaken says that another container has the name.

@@ -163,9 +163,11 @@ func read(file *os.File) (*Image, error) {
 // lock takes a lock that goes with the descriptor. File systems without locks
 // (Lustre without -o flock) answer ENOSYS: images there are not protected from
 // a removal at the same moment.
-func lock(file *os.File, how int) error {
+func lock(file *os.File, how int) error { return lockFD(int(file.Fd()), how) }
+
+func lockFD(fd, how int) error {
 	for {
-		err := unix.Flock(int(file.Fd()), how)
+		err := unix.Flock(fd, how)
 		switch {
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOLCK):
