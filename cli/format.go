@@ -37,7 +37,7 @@ func (l listing[T]) print(w io.Writer, format string, rows []T, whole any) error
 	if text := strings.TrimSpace(strings.TrimPrefix(format, "table")); format == "" || text == "" {
 		format = l.table
 	} else if table {
-		format = text
+		format = strings.ReplaceAll(text, "}} {{", "}}\t{{") // as podman has it
 	}
 	one, err := parseTemplate(format)
 	if err != nil {
@@ -94,6 +94,11 @@ func execute(w io.Writer, one *template.Template, data any) error {
 	return err
 }
 
+// namesField says whether a template names a field itself.
+func namesField(format, name string) bool {
+	return strings.Contains(format, "."+name)
+}
+
 // namesAll: a dot alone is the whole row.
 func namesAll(format string) bool { return regexp.MustCompile(`[ {(|]\.[ })|]`).MatchString(format) }
 
@@ -106,6 +111,7 @@ const (
 // them. A field that is not there is an error.
 func parseTemplate(text string) (*template.Template, error) {
 	given := text
+	text = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), `\n`) // each row ends so
 	text = strings.NewReplacer(`\t`, "\t", `\n`, "\n", labelCall, "label . ").Replace(text)
 	one, err := template.New("format").Option("missingkey=error").Funcs(template.FuncMap{
 		"json": func(v any) (string, error) {

@@ -92,7 +92,7 @@ func inspectContainer(i *container.Info) inspected {
 	o := &i.Options
 	v := inspected{ID: i.ID, Created: stamp(i.Created), Image: i.ImageID, ImageName: i.Image, Name: i.Name(), RestartCount: i.State.Restarts, Driver: "overlay",
 		LogPath: path.Join(i.Dir, "log"), HostnamePath: path.Join(i.Dir, "hostname"), ResolvConfPath: path.Join(i.Dir, "resolv.conf"), HostsPath: path.Join(i.Dir, "hosts"),
-		State: inspectState(i), HostConfig: inspectHost(o), Config: inspectConfig(i), Mounts: inspectMounts(o), NetworkSettings: inspectNetwork(o)}
+		State: inspectState(i), HostConfig: inspectHost(o), Config: inspectConfig(i), Mounts: inspectMounts(i), NetworkSettings: inspectNetwork(o)}
 	if len(i.Command) > 0 {
 		v.Path, v.Args = i.Command[0], i.Command[1:]
 	}
@@ -159,7 +159,8 @@ func inspectConfig(i *container.Info) inspectedConfig {
 	return c
 }
 
-func inspectMounts(o *container.Options) []inspectedMount {
+func inspectMounts(i *container.Info) []inspectedMount {
+	o := &i.Options
 	list := []inspectedMount{}
 	for _, m := range o.Mounts {
 		v := inspectedMount{Type: m.Type, Source: m.Source, Destination: m.Destination, Options: m.Options, RW: !slices.Contains(m.Options, "ro"), Propagation: "rprivate"}

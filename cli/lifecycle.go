@@ -14,83 +14,6 @@ import (
 	"containers/rl/storage"
 )
 
-// selection are the flags of commands that act on several containers.
-type selection struct {
-	command     string
-	all         bool
-	ignore      bool // a container that is not there is no error
-	runningOnly bool // --all means those that run
-}
-
-func (sel *selection) flags(f *flags.Set, ignore bool) {
-	letter := "a"
-	if sel.command == "start" {
-		letter = "" // it is --attach there
-	}
-	f.BoolVarP(&sel.all, "all", letter, false, "all containers")
-	if ignore {
-		f.BoolVarP(&sel.ignore, "ignore", "i", false, "do not mind a container that is not there")
-	}
-}
-
-// each does something to all that were named, and goes on after an error, as
-// docker does. What was done to is printed as it was typed.
-func (sel *selection) each(s Streams, args []string, do func(container.Host, *container.Info) error) error {
-	if sel.all && len(args) > 0 {
-		return usageError{Text: "--all and names of containers cannot be used together", Command: sel.command}
-	}
-	if !sel.all && len(args) == 0 {
-		return usageError{Text: sel.command + " needs a container", Command: sel.command}
-	}
-	host, err := start.OpenHost()
-	if err != nil {
-		return err
-	}
-	if sel.all {
-		if args, err = allContainers(host, sel.runningOnly); err != nil {
-			return err
-		}
-	}
-	var failed []error
-	for _, ref := range args {
-		info, err := container.Find(host.Dirs, ref)
-		if err == nil {
-			err = do(host, info)
-		}
-		switch {
-		case errors.Is(err, storage.ErrNoContainer) && (sel.ignore || sel.all):
-		case err != nil:
-			failed = append(failed, err)
-		default:
-			fmt.Fprintln(s.Out, ref)
-		}
-	}
-	return errors.Join(failed...)
-}
-
-// one does something to a container.
-func (sel *selection) one(ref string, do func(container.Host, *container.Info) error) error {
-	host, err := start.OpenHost()
-	if err != nil {
-		return err
-	}
-	info, err := container.Find(host.Dirs, ref)
-	if err != nil {
-		return err
-	}
-	return do(host, info)
-}
-
-func allContainers(host container.Host, running bool) (ids []string, err error) {
-	list, err := container.List(host.Dirs)
-	for _, i := range list {
-		if !running || i.Running() {
-			ids = append(ids, i.ID)
-		}
-	}
-	return ids, err
-}
-
 func createFlags(f *flags.Set) func(Streams, []string) error {
 	run := start.New(f)
 	return func(s Streams, args []string) error {
@@ -115,20 +38,17 @@ func execFlags(f *flags.Set) func(Streams, []string) error {
 }
 
 func startFlags(f *flags.Set) func(Streams, []string) error {
-	sel := &selection{command: "start"}
-	sel.flags(f, false)
+	sel := &selection{command: "start", with: func(i *container.Info) bool { return !i.Running() }}
+	sel.flags(f, "filter")
 	attach := f.BoolP("attach", "a", false, "show what the container writes, and end with its status")
 	interactive := f.BoolP("interactive", "i", false, "type to the container")
 	a := &attachment{}
 	f.BoolVar(&a.sigProxy, "sig-proxy", true, "pass signals on to the container")
 	f.StringVar(&a.keys, "detach-keys", "ctrl-p,ctrl-q", "keys that leave the container alone")
 	return func(s Streams, args []string) error {
-		if *attach || *interactive {
-			if len(args) != 1 || sel.all {
-				return usageError{Text: "you can only attach to one container", Command: "start"}
-			}
+		if *attach || *interactive && len(args) == 1 {
 			a.noStdin = !*interactive
-			return sel.one(args[0], func(host container.Host, i *container.Info) error { return a.start(s, host, i) })
+			return sel.attached(s, args, a)
 		}
 		return sel.each(s, args, func(_ container.Host, i *container.Info) error {
 			if i.Running() || i.Status == container.StatusRestarting {
@@ -140,6 +60,25 @@ func startFlags(f *flags.Set) func(Streams, []string) error {
 	}
 }
 
+// attached starts one container and stays with it.
+func (sel *selection) attached(s Streams, args []string, a *attachment) error {
+	if err := sel.check(args); err != nil {
+		return usageError{Text: err.Error(), Command: sel.command}
+	}
+	if len(args) > 1 || sel.all {
+		return usageError{Text: "you cannot start and attach multiple containers at once", Command: sel.command}
+	}
+	host, err := start.OpenHost()
+	if err != nil {
+		return err
+	}
+	info, err := oneContainer(host, sel.command, sel.latest, args)
+	if err != nil {
+		return err
+	}
+	return a.start(s, host, info)
+}
+
 // seconds reads a time-out: none is the container's own.
 func seconds(text string, own time.Duration) (time.Duration, error) {
 	if text == "" {
@@ -147,17 +86,32 @@ func seconds(text string, own time.Duration) (time.Duration, error) {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < -1 {
-		return 0, fmt.Errorf("--time %s: a number of seconds, or -1 to wait for ever", text)
+		return 0, fmt.Errorf("invalid argument %q for \"-t, --time\" flag: a number of seconds, or -1 to wait for ever", text)
 	}
 	return time.Duration(n) * time.Second, nil
 }
 
+// timeFlag is podman's --time, and docker's newer --timeout.
+func timeFlag(f *flags.Set, usage string) *string {
+	limit := f.StringP("time", "t", "", usage)
+	f.StringVar(limit, "timeout", "", "the same")
+	return limit
+}
+
+// active: its processes are there, or will be at once.
+func active(i *container.Info) bool {
+	return i.Running() || i.Status == container.StatusRestarting
+}
+
 func stopFlags(f *flags.Set) func(Streams, []string) error {
-	sel := &selection{command: "stop", runningOnly: true}
-	sel.flags(f, true)
-	limit := f.StringP("time", "t", "", "seconds until KILL (default: the container's --stop-timeout)")
+	sel := &selection{command: "stop", with: active}
+	sel.flags(f, "ignore", "cidfile", "filter")
+	limit := timeFlag(f, "seconds until KILL (default: the container's --stop-timeout)")
 	name := f.StringP("signal", "s", "", "signal to send (default: the container's --stop-signal)")
 	return func(s Streams, args []string) error {
+		if _, err := seconds(*limit, 0); err != nil {
+			return usageError{Text: err.Error(), Command: "stop"}
+		}
 		return sel.each(s, args, func(host container.Host, i *container.Info) error { return stop(host, i, *name, *limit) })
 	}
 }
@@ -183,11 +137,19 @@ func stop(host container.Host, i *container.Info, name, text string) error {
 
 func restartFlags(f *flags.Set) func(Streams, []string) error {
 	sel := &selection{command: "restart"}
-	sel.flags(f, false)
-	limit := f.StringP("time", "t", "", "seconds until KILL (default: the container's --stop-timeout)")
+	sel.flags(f, "cidfile", "filter")
+	limit := timeFlag(f, "seconds until KILL (default: the container's --stop-timeout)")
+	signal := f.StringP("signal", "s", "", "signal to stop with (default: the container's --stop-signal)")
+	running := f.Bool("running", false, "those that run")
 	return func(s Streams, args []string) error {
+		if _, err := seconds(*limit, 0); err != nil {
+			return usageError{Text: err.Error(), Command: "restart"}
+		}
+		if *running && len(args) == 0 {
+			sel.all, sel.with = true, active
+		}
 		return sel.each(s, args, func(host container.Host, i *container.Info) error {
-			if err := stop(host, i, "", *limit); err != nil {
+			if err := stop(host, i, *signal, *limit); err != nil {
 				return err
 			}
 			_, err := start.Monitor([]string{"start", i.ID})
@@ -200,8 +162,8 @@ func restartFlags(f *flags.Set) func(Streams, []string) error {
 }
 
 func killFlags(f *flags.Set) func(Streams, []string) error {
-	sel := &selection{command: "kill", runningOnly: true}
-	sel.flags(f, false)
+	sel := &selection{command: "kill", with: (*container.Info).Running}
+	sel.flags(f, "cidfile")
 	name := f.StringP("signal", "s", "KILL", "signal to send")
 	return func(s Streams, args []string) error {
 		signal, err := container.ParseSignal(*name)
@@ -224,11 +186,17 @@ func killFlags(f *flags.Set) func(Streams, []string) error {
 
 func rmFlags(f *flags.Set) func(Streams, []string) error {
 	sel := &selection{command: "rm"}
-	sel.flags(f, true)
+	sel.flags(f, "ignore", "cidfile", "filter")
 	force := f.BoolP("force", "f", false, "kill what runs; do not mind a container that is not there")
-	limit := f.StringP("time", "t", "", "with --force: seconds until KILL (default 0)")
+	limit := timeFlag(f, "with --force: seconds until KILL (default 0)")
 	f.BoolP("volumes", "v", false, "remove its anonymous volumes too")
 	return func(s Streams, args []string) error {
+		if _, err := seconds(*limit, 0); err != nil {
+			return usageError{Text: err.Error(), Command: "rm"}
+		}
+		if *limit != "" && !*force {
+			return usageError{Text: "--force option must be specified to use the --time option", Command: "rm"}
+		}
 		sel.ignore = sel.ignore || *force
 		err := sel.each(s, args, func(host container.Host, i *container.Info) error {
 			if *force && *limit != "" {
@@ -264,40 +232,11 @@ func removalCode(err, missing, used error) error {
 	return &start.CodeError{Err: err, Code: code}
 }
 
-func waitFlags(f *flags.Set) func(Streams, []string) error {
-	ignore := f.Bool("ignore", false, "do not mind a container that is not there: its status is -1")
-	return func(s Streams, args []string) error {
-		if len(args) == 0 {
-			return usageError{Text: "wait needs a container", Command: "wait"}
-		}
-		host, err := start.OpenHost()
-		if err != nil {
-			return err
-		}
-		var failed []error
-		for _, ref := range args {
-			info, err := container.Find(host.Dirs, ref)
-			ended := container.Ended{Code: -1}
-			if err == nil {
-				ended, _, err = info.Wait(-1)
-			} else if *ignore && errors.Is(err, storage.ErrNoContainer) {
-				err = nil
-			}
-			if err != nil {
-				failed = append(failed, err)
-				continue
-			}
-			fmt.Fprintln(s.Out, ended.Code)
-		}
-		return errors.Join(failed...)
-	}
-}
-
 // healthcheckFlags: 0 is healthy, 1 is not (podman-healthcheck-run(1)).
 func healthcheckFlags(*flags.Set) func(Streams, []string) error {
 	return func(s Streams, args []string) error {
-		if len(args) != 1 {
-			return usageError{Text: "healthcheck run needs a container", Command: "healthcheck run"}
+		if err := exactly("healthcheck run", args, 1); err != nil {
+			return err
 		}
 		host, err := start.OpenHost()
 		if err != nil {

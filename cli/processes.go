@@ -122,8 +122,8 @@ func topNames(words []string) ([]string, error) {
 }
 
 func pauseFlags(f *flags.Set) func(Streams, []string) error {
-	sel := &selection{command: "pause", runningOnly: true}
-	sel.flags(f, false)
+	sel := &selection{command: "pause", with: func(i *container.Info) bool { return i.Status == container.StatusRunning }}
+	sel.flags(f, "cidfile", "filter")
 	return func(s Streams, args []string) error {
 		return sel.each(s, args, func(host container.Host, i *container.Info) error {
 			err := i.Pause()
@@ -136,13 +136,10 @@ func pauseFlags(f *flags.Set) func(Streams, []string) error {
 }
 
 func unpauseFlags(f *flags.Set) func(Streams, []string) error {
-	sel := &selection{command: "unpause", runningOnly: true}
-	sel.flags(f, false)
+	sel := &selection{command: "unpause", with: func(i *container.Info) bool { return i.Status == container.StatusPaused }}
+	sel.flags(f, "cidfile", "filter")
 	return func(s Streams, args []string) error {
 		return sel.each(s, args, func(host container.Host, i *container.Info) error {
-			if sel.all && i.Status != container.StatusPaused {
-				return nil
-			}
 			err := i.Unpause()
 			if err == nil {
 				i.Emit(host.Dirs, "unpause")
@@ -154,8 +151,8 @@ func unpauseFlags(f *flags.Set) func(Streams, []string) error {
 
 func renameFlags(f *flags.Set) func(Streams, []string) error {
 	return func(_ Streams, args []string) error {
-		if len(args) != 2 {
-			return usageError{Text: "rename needs a container and a name", Command: "rename"}
+		if err := exactly("rename", args, 2); err != nil {
+			return err
 		}
 		host, err := start.OpenHost()
 		if err != nil {
@@ -179,8 +176,8 @@ func pruneFlags(f *flags.Set) func(Streams, []string) error {
 	var filters []string
 	f.StringArrayVar(&filters, "filter", nil, "label=NAME[=VALUE]")
 	return func(s Streams, args []string) error {
-		if len(args) > 0 {
-			return usageError{Text: "container prune takes no argument", Command: "container prune"}
+		if err := exactly("container prune", args, 0); err != nil {
+			return err
 		}
 		if !*force && !confirm(s, "WARNING! This will remove all non running containers.") {
 			return nil
@@ -204,8 +201,7 @@ func pruneContainers(s Streams, host container.Host, filters []string) error {
 	}
 	var failed []error
 	for _, i := range list {
-		unwanted := func(test func(*container.Info) bool) bool { return !test(i) }
-		if i.Status != container.StatusExited && i.Status != container.StatusCreated || slices.ContainsFunc(tests, unwanted) {
+		if i.Status != container.StatusExited && i.Status != container.StatusCreated || !allHold(tests, i) {
 			continue
 		}
 		if err := container.Delete(host, i, false); err != nil {
@@ -227,8 +223,8 @@ func confirm(s Streams, warning string) bool {
 
 func existsFlags(f *flags.Set) func(Streams, []string) error {
 	return func(_ Streams, args []string) error {
-		if len(args) != 1 {
-			return usageError{Text: "container exists needs a container", Command: "container exists"}
+		if err := exactly("container exists", args, 1); err != nil {
+			return err
 		}
 		host, err := start.OpenHost()
 		if err != nil {

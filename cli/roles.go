@@ -30,6 +30,7 @@ var roles = map[string]func(Streams, []string) error{
 	roleTree:             treeInside,
 	roleLoad:             loadInside,
 	roleUnshare:          unshareInside,
+	roleSize:             sizeInside,
 }
 
 // Role runs what argv[0] names; false when it names nothing of ours.

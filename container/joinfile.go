@@ -280,7 +280,7 @@ func FindRunning(d storage.Dirs, ref string) (*Info, error) {
 	}
 	info, err := look(entry)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %s", storage.ErrNoContainer, ref)
+		return nil, storage.NoContainer(ref)
 	}
 	return info, err
 }

@@ -174,7 +174,7 @@ func readProc(pid int) (p Proc, err error) {
 // It begins anew until it finds none that was made meanwhile.
 func (i *Info) Pause() error {
 	if i.Status != StatusRunning {
-		return fmt.Errorf("container %s is not running: it cannot be paused: container state improper", i.Name())
+		return fmt.Errorf("container %s: %q is not running, can't pause: container state improper", i.Name(), i.Status)
 	}
 	for {
 		list, err := i.Processes()
@@ -199,7 +199,7 @@ func (i *Info) Pause() error {
 // Unpause lets them go on.
 func (i *Info) Unpause() error {
 	if i.Status != StatusPaused {
-		return fmt.Errorf("container %s is not paused: container state improper", i.Name())
+		return fmt.Errorf("container %s: %q is not paused, can't unpause: container state improper", i.Name(), i.Status)
 	}
 	list, err := i.Processes()
 	if err != nil {

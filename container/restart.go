@@ -98,3 +98,6 @@ func (i *Info) markStopped() error {
 	}
 	return nil
 }
+
+// Stopped says that someone stopped a container which its policy would start.
+func (i *Info) Stopped() bool { return stopped(i.Dir) }

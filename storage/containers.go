@@ -13,6 +13,11 @@ import (
 // ErrNoContainer says that no container has the name or id asked for.
 var ErrNoContainer = errors.New("no such container")
 
+// NoContainer says so of a reference, in podman's words and then in docker's.
+func NoContainer(ref string) error {
+	return fmt.Errorf("no container with name or ID %q found: %w: %s", ref, ErrNoContainer, ref)
+}
+
 // ErrHeld says that a container's rl is alive: it holds the directory's lock.
 var ErrHeld = errors.New("container is held by its rl")
 
@@ -50,7 +55,7 @@ func (d Dirs) entry(name string) Entry {
 // FindContainer finds a container by its name, its id or the beginning of its
 // id, in this order.
 func (d Dirs) FindContainer(ref string) (Entry, error) {
-	none := fmt.Errorf("%w: %s", ErrNoContainer, ref)
+	none := NoContainer(ref)
 	if checkName(ref) != nil || ref == "" {
 		return Entry{}, none
 	}
@@ -88,7 +93,7 @@ func (d Dirs) HoldContainer(e Entry, name string, img *Image) (*Container, error
 	file, err := lockDirectory(e.Dir, unix.LOCK_EX|unix.LOCK_NB)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return nil, fmt.Errorf("%w: %s", ErrNoContainer, e.ID)
+		return nil, NoContainer(e.ID)
 	case errors.Is(err, unix.EWOULDBLOCK):
 		return nil, ErrHeld
 	case err != nil:

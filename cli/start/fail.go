@@ -43,19 +43,23 @@ func Fail(w io.Writer, err error) int {
 	case errors.As(err, &exit):
 		return exit.Code
 	}
-	fmt.Fprintf(w, "rl: %s\n", strings.ReplaceAll(err.Error(), "\n", "\nrl: "))
+	fmt.Fprintf(w, "Error: %s\n", strings.ReplaceAll(err.Error(), "\n", "\nError: "))
 	for _, hint := range hints(err) {
-		fmt.Fprintf(w, "rl: hint: %s\n", hint)
+		fmt.Fprintln(w, hint)
 	}
 	return exitCode(err)
 }
 
-func hints(err error) []string {
+// hints begin as podman's do, and as those of a package manager.
+func hints(err error) (lines []string) {
 	var bad UsageError
 	if errors.As(err, &bad) {
-		return []string{strings.TrimSpace("rl help " + bad.Command)}
+		return []string{"See '" + strings.TrimSpace("rl "+bad.Command) + " --help'"}
 	}
-	return userns.Explain(err)
+	for _, hint := range userns.Explain(err) {
+		lines = append(lines, "hint: "+hint)
+	}
+	return lines
 }
 
 // exitCode: beside errors with their own, only the step that executes the program tells 126 and 127.

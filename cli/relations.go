@@ -1,0 +1,21 @@
+package cli
+
+import "containers/rl/container"
+
+// What a container has to do with other things, as ps, inspect and filters
+// show it.
+
+// networksOf are the networks it is joined to, by name.
+func networksOf(i *container.Info) []string { return []string{i.Options.Network.String()} }
+
+// podOf is the id and the name of its pod, or nothing.
+func podOf(*container.Info) (id, name string) { return "", "" }
+
+// infra: it is there to hold the namespaces of a pod.
+func infra(*container.Info) bool { return false }
+
+// portsText is docker's column.
+func portsText(*container.Info) string { return "" }
+
+// portsJSON is podman's list, or nil.
+func portsJSON(*container.Info) any { return nil }

@@ -1,0 +1,130 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"containers/rl/container"
+	"containers/rl/userns"
+)
+
+// roleSize measures directories as root of the user namespace: what belongs to
+// its other ids may be closed to the user himself.
+const roleSize = "rl-size"
+
+// sizes are docker's of a container: what it wrote, and that with its image.
+type sizes struct {
+	Root int64 `json:"rootFsSize"`
+	RW   int64 `json:"rwSize"`
+}
+
+func (s sizes) String() string { return fmt.Sprintf("%s (virtual %s)", humanSize(s.RW), humanSize(s.Root)) }
+
+// measure gives the sizes of containers by their ids. One that is removed
+// meanwhile has none.
+func measure(host container.Host, list []*container.Info) (map[string]sizes, error) {
+	found, closed, dirs := map[string]sizes{}, []string{}, []string{}
+	for _, i := range list {
+		dir := i.Dir + "/upper"
+		if i.Options.Rootfs != "" {
+			dir = i.Options.Rootfs
+		}
+		n, err := treeSize(dir)
+		if errors.Is(err, fs.ErrPermission) {
+			closed, dirs = append(closed, i.ID), append(dirs, dir)
+		}
+		found[i.ID] = sizes{RW: n}
+	}
+	if len(dirs) > 0 {
+		inside, err := sizesInside(host, dirs)
+		if err != nil {
+			return nil, err
+		}
+		for n, id := range closed {
+			found[id] = sizes{RW: inside[n]}
+		}
+	}
+	for _, i := range list {
+		s := found[i.ID]
+		if s.Root = s.RW; i.Options.Rootfs != "" {
+			s.RW = 0
+		}
+		if img, err := host.Dirs.Lookup(i.ImageID); err == nil {
+			s.Root += img.Size
+			img.Close()
+		}
+		found[i.ID] = s
+	}
+	return found, nil
+}
+
+// treeSize is the length of all files below a directory, each counted once.
+func treeSize(dir string) (total int64, err error) {
+	type inode struct{ dev, ino uint64 }
+	seen := map[inode]bool{}
+	err = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return nil // it is gone
+		}
+		if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Nlink > 1 {
+			id := inode{uint64(st.Dev), st.Ino}
+			if seen[id] {
+				return nil
+			}
+			seen[id] = true
+		}
+		total += info.Size()
+		return nil
+	})
+	return total, err
+}
+
+// sizeInside is the second self: a line for each directory.
+func sizeInside(s Streams, dirs []string) error {
+	for _, dir := range dirs {
+		n, err := treeSize(dir)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(s.Out, n)
+	}
+	return nil
+}
+
+func sizesInside(host container.Host, dirs []string) ([]int64, error) {
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("making a pipe: %w", err)
+	}
+	defer reader.Close()
+	process, err := userns.CommandWith(host.IDs, roleSize, dirs, [3]int{0, int(writer.Fd()), 2})
+	writer.Close()
+	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(reader)
+	if err = errors.Join(process.Wait(), err); err != nil {
+		return nil, fmt.Errorf("measuring containers: %w", err)
+	}
+	list := make([]int64, len(dirs))
+	for n, word := range strings.Fields(string(text)) {
+		if n < len(list) {
+			list[n], _ = strconv.ParseInt(word, 10, 64)
+		}
+	}
+	return list, nil
+}
