@@ -167,7 +167,7 @@ func ancestorTest(value string) (containerTest, error) {
 	return func(i *container.Info) bool {
 		repository, tag := splitTag(i.Image)
 		last := repository[strings.LastIndexByte(repository, '/')+1:]
-		if value != "" && (i.Image == value || repository == value || last == value || last+":"+tag == value) {
+		if value != "" && (i.Image == value || repository == value || last == value || last+":"+tag == value || strings.HasPrefix(i.ImageID, value)) {
 			return true
 		}
 		if ancestor == nil || i.ImageID == "" {

@@ -92,6 +92,9 @@ func infos() []*container.Info {
 
 func TestFilters(t *testing.T) {
 	list := infos()
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("XDG_DATA_HOME", "")
+	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
 	for filters, want := range map[string]string{
 		"id=aaa": "one", "name=t": "two three", "name=^one$": "one", "status=exited": "two", "status=exited status=created": "two three", "label=x": "one two",
 		"label=x=2": "two", "label=x label=y": "two", "exited=3": "two", "exited=0": "", "ancestor=alpine": "one two three", "ancestor=alpine:3": "one two three",
@@ -124,14 +127,18 @@ func TestFilters(t *testing.T) {
 
 // Every column of the table has a head, and every head a value.
 func TestPsHeaders(t *testing.T) {
+	rows := []psRow{}
+	for _, i := range infos() {
+		rows = append(rows, psRow{info: i})
+	}
 	for field := range psColumns {
 		var b bytes.Buffer
-		if err := psPrint(&b, infos(), "{{."+field+"}}", false, false, false); err != nil {
+		if err := (&listingOptions{format: "{{." + field + "}}"}).print(&b, rows); err != nil {
 			t.Errorf("%s: %v", field, err)
 		}
 	}
 	var b bytes.Buffer
-	if err := psPrint(&b, infos(), "", false, false, false); err != nil || strings.Contains(b.String(), "<no value>") {
+	if err := (&listingOptions{}).print(&b, rows); err != nil || strings.Contains(b.String(), "<no value>") {
 		t.Errorf("%s%v", b.String(), err)
 	}
 }

@@ -205,7 +205,9 @@ func unixOr(t time.Time) int64 {
 
 // psKeys are what --sort takes; nil is the time of creation.
 var psKeys = map[string]func(a, b psRow) int{
-	"command": func(a, b psRow) int { return strings.Compare(strings.Join(a.info.Command, " "), strings.Join(b.info.Command, " ")) },
+	"command": func(a, b psRow) int {
+		return strings.Compare(strings.Join(a.info.Command, " "), strings.Join(b.info.Command, " "))
+	},
 	"created": psRow.older, "runningfor": psRow.older,
 	"id":     func(a, b psRow) int { return strings.Compare(a.info.ID, b.info.ID) },
 	"image":  func(a, b psRow) int { return strings.Compare(a.info.Image, b.info.Image) },

@@ -25,7 +25,9 @@ type sizes struct {
 	RW   int64 `json:"rwSize"`
 }
 
-func (s sizes) String() string { return fmt.Sprintf("%s (virtual %s)", humanSize(s.RW), humanSize(s.Root)) }
+func (s sizes) String() string {
+	return fmt.Sprintf("%s (virtual %s)", humanSize(s.RW), humanSize(s.Root))
+}
 
 // measure gives the sizes of containers by their ids. One that is removed
 // meanwhile has none.
