@@ -66,9 +66,8 @@ func (a *attachment) run(s Streams, host container.Host, info *container.Info, q
 	left, ready := make(chan error, 2), make(chan error, 2)
 	q.Ready = func() { ready <- nil }
 	go func() {
-		p := newLogPrinter(s, false)
-		p.live = true
-		err := errors.Join(info.Logs(q, p.print), p.flush())
+		p := newLogPrinter(s, true)
+		err := errors.Join(readLog(info, q, p.print), p.end())
 		ready <- err
 		left <- err
 	}()

@@ -64,7 +64,7 @@ type inspectedHost struct {
 	CapAdd, CapDrop, Dns, DnsSearch, DnsOptions, ExtraHosts        []string
 	ShmSize                                                        int64
 	Ulimits                                                        []specs.POSIXRlimit
-	LogConfig                                                      struct{ Type string }
+	LogConfig                                                      inspectedLog
 	RestartPolicy                                                  struct {
 		Name              string
 		MaximumRetryCount int
@@ -91,7 +91,7 @@ type inspectedNetwork struct {
 func inspectContainer(i *container.Info) inspected {
 	o := &i.Options
 	v := inspected{ID: i.ID, Created: stamp(i.Created), Image: i.ImageID, ImageName: i.Image, Name: i.Name(), RestartCount: i.State.Restarts, Driver: "overlay",
-		LogPath: path.Join(i.Dir, "log"), HostnamePath: path.Join(i.Dir, "hostname"), ResolvConfPath: path.Join(i.Dir, "resolv.conf"), HostsPath: path.Join(i.Dir, "hosts"),
+		LogPath: i.LogPath(), HostnamePath: path.Join(i.Dir, "hostname"), ResolvConfPath: path.Join(i.Dir, "resolv.conf"), HostsPath: path.Join(i.Dir, "hosts"),
 		State: inspectState(i), HostConfig: inspectHost(o), Config: inspectConfig(i), Mounts: inspectMounts(i), NetworkSettings: inspectNetwork(o)}
 	if len(i.Command) > 0 {
 		v.Path, v.Args = i.Command[0], i.Command[1:]
@@ -132,9 +132,7 @@ func inspectHost(o *container.Options) inspectedHost {
 	if o.KeepID {
 		h.UsernsMode = "keep-id"
 	}
-	if h.LogConfig.Type = "k8s-file"; o.NoLog {
-		h.LogConfig.Type = "none"
-	}
+	h.LogConfig = inspectLog(o)
 	for _, m := range o.Mounts {
 		if m.Type == "bind" {
 			h.Binds = append(h.Binds, m.Source+":"+m.Destination+":"+strings.Join(m.Options, ","))

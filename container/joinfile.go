@@ -46,7 +46,7 @@ type joinLists struct{ env, labels, groups, caps, namespaces, uids, gids, mounts
 // standsAlone says whether the file can be the only record of a container: what
 // has a form of its own in the options is not in it.
 func standsAlone(o *Options) bool {
-	return o.Remove && !o.Detached && o.Seccomp == nil && len(o.Rlimits) == 0 && o.ShmSize == 0 && len(o.Annotations) == 0 && o.Health == nil &&
+	return o.Remove && !o.Detached && o.Seccomp == nil && len(o.Rlimits) == 0 && o.ShmSize == 0 && len(o.Annotations) == 0 && o.Health == nil && o.Log == (Log{}) &&
 		reflect.DeepEqual(o.Slirp, netconfig.Default())
 }
 

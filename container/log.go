@@ -2,12 +2,40 @@ package container
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
+	"path"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// Log says where what a container writes is kept (docker-run(1),
+// podman-run(1), --log-driver and --log-opt). The zero value is podman's
+// k8s-file in the container's directory, without a limit.
+type Log struct {
+	Driver  string `json:",omitzero"` // "": k8s-file
+	Path    string `json:",omitzero"` // of the file; "": in the container's directory
+	MaxSize int64  `json:",omitzero"` // bytes; then another file is begun
+	MaxFile int    `json:",omitzero"` // how many files are kept with MaxSize; 0: one
+	Tag     string `json:",omitzero"` // CONTAINER_TAG of the journal
+}
+
+// The log drivers. json-file is written as k8s-file, as podman does it.
+const (
+	LogK8s         = "k8s-file"
+	LogJSON        = "json-file"
+	LogJournald    = "journald"
+	LogNone        = "none"
+	LogPassthrough = "passthrough" // the container has our own streams
+)
+
+// LogDriver is the name of what keeps the log.
+func (o *Options) LogDriver() string {
+	if o.NoLog {
+		return LogNone
+	}
+	return first(o.Log.Driver, LogK8s)
+}
 
 // logTime is the time of a line, as podman's k8s-file has it.
 const logTime = "2006-01-02T15:04:05.000000000-07:00"
@@ -15,19 +43,53 @@ const logTime = "2006-01-02T15:04:05.000000000-07:00"
 // logger appends to a container's log, in the form of podman's k8s-file and of
 // Kubernetes' CRI: TIME STREAM F|P TEXT, where P is a line not ended yet.
 type logger struct {
-	fd     int // -1: no log
+	fd     int // -1: no file
 	buffer []byte
+	rotation
+	journal *journal // in place of a file
 }
 
 // noLog keeps nothing.
 func noLog() *logger { return &logger{fd: -1} }
 
-func openLog(file string) (*logger, error) {
-	fd, err := unix.Open(file, unix.O_WRONLY|unix.O_CREAT|unix.O_APPEND|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
+func openLog(file string, maxSize int64, maxFile int) (*logger, error) {
+	l := &logger{fd: -1, rotation: rotation{base: file, limit: maxSize, keep: max(maxFile, 1)}}
+	if err := l.open(); err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
-	return &logger{fd: fd}, nil
+	return l, nil
+}
+
+func (l *logger) open() (err error) {
+	if l.fd, err = unix.Open(l.base, unix.O_WRONLY|unix.O_CREAT|unix.O_APPEND|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600); err != nil {
+		return fmt.Errorf("open %s: %w", l.base, err)
+	}
+	l.size = 0
+	if l.limit > 0 {
+		l.size, err = unix.Seek(l.fd, 0, unix.SEEK_END)
+	}
+	return err
+}
+
+// openLog opens the log of a container, or one that keeps nothing.
+func (o *Options) openLog(dir string) (*logger, error) {
+	switch {
+	case o.Log.Driver == LogJournald:
+		j, err := openJournal(journalSocket, o)
+		return &logger{fd: -1, journal: j}, err
+	case o.NoLog || o.Log.Driver == LogPassthrough, o.Remove && !o.Detached && o.Log.Path == "":
+		return noLog(), nil
+	}
+	return openLog(first(o.Log.Path, path.Join(dir, logFile)), o.Log.MaxSize, o.Log.MaxFile)
+}
+
+// logged: the output of a container that stays goes into its log. Of one in the
+// foreground that is removed at its end, nobody could read it.
+func (o *Options) logged() bool {
+	if o.TTY || o.Log.Driver == LogPassthrough {
+		return false
+	}
+	return o.Detached || !o.Remove && !o.NoLog || o.Log.Driver == LogJournald || o.Log.Path != ""
 }
 
 // Write makes it an io.Writer, for a terminal: that has one stream.
@@ -37,22 +99,42 @@ func (l *logger) Write(text []byte) (int, error) {
 }
 
 func (l *logger) write(stream string, text []byte) {
+	if l.journal != nil {
+		l.journal.write(stream, text)
+		return
+	}
 	if l.fd < 0 {
 		return
 	}
-	head := time.Now().Format(logTime) + " " + stream
+	head := time.Now().AppendFormat(make([]byte, 0, 64), logTime)
+	head = append(append(head, ' '), stream...)
 	out := l.buffer[:0]
 	for len(text) > 0 {
 		line, rest, ended := bytes.Cut(text, []byte{'\n'})
+		if l.limit > 0 && int64(len(line)) > l.limit {
+			line, rest, ended = text[:l.limit], text[l.limit:], false
+		}
 		mark := " F "
 		if !ended {
 			mark = " P "
 		}
+		begin := len(out)
 		out = append(append(append(append(out, head...), mark...), line...), '\n')
+		if l.limit > 0 && l.size+int64(len(out)) > l.limit && l.size+int64(begin) > 0 {
+			l.put(out[:begin])
+			l.rotate()
+			out = append(out[:0], out[begin:]...)
+		}
 		text = rest
 	}
 	l.buffer = out
-	_ = writeAll(l.fd, out) // a full disk stops the log, not the container
+	l.put(out)
+}
+
+// put: a full disk stops the log, not the container.
+func (l *logger) put(text []byte) {
+	_ = writeAll(l.fd, text)
+	l.size += int64(len(text))
 }
 
 func (l *logger) close() {
@@ -60,123 +142,8 @@ func (l *logger) close() {
 		unix.Close(l.fd)
 		l.fd = -1
 	}
-}
-
-func writeAll(fd int, text []byte) error {
-	for len(text) > 0 {
-		n, err := unix.Write(fd, text)
-		switch {
-		case errors.Is(err, unix.EINTR):
-		case errors.Is(err, unix.EAGAIN): // a descriptor that another made non-blocking
-			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, -1)
-		case err != nil:
-			return err
-		default:
-			text = text[n:]
-		}
+	if l.journal != nil {
+		l.journal.close()
+		l.journal = nil
 	}
-	return nil
-}
-
-// output carries what a container writes to its log, and in the foreground to
-// our own streams too.
-type output struct {
-	log   *logger
-	pipes []*outPipe
-	done  chan struct{}
-}
-
-type outPipe struct {
-	stream string
-	ours   int // the end we read
-	theirs int // the container's
-	to     int // where it goes beside the log; -1: nowhere
-}
-
-// newOutput makes the pipes. to are descriptors of ours, or -1.
-func newOutput(log *logger, stdout, stderr int) (*output, error) {
-	o := &output{log: log, done: make(chan struct{})}
-	for _, p := range []*outPipe{{stream: "stdout", to: stdout}, {stream: "stderr", to: stderr}} {
-		var fds [2]int
-		if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
-			o.abandon()
-			return nil, fmt.Errorf("making a pipe: %w", err)
-		}
-		p.ours, p.theirs = fds[0], fds[1]
-		o.pipes = append(o.pipes, p)
-	}
-	return o, nil
-}
-
-// begin closes the container's ends, which it has by now, and carries.
-func (o *output) begin() {
-	for _, p := range o.pipes {
-		unix.Close(p.theirs)
-		p.theirs = -1
-	}
-	go o.carry()
-}
-
-// abandon is for a container that did not come to run.
-func (o *output) abandon() {
-	for _, p := range o.pipes {
-		for _, fd := range []*int{&p.ours, &p.theirs} {
-			if *fd >= 0 {
-				unix.Close(*fd)
-				*fd = -1
-			}
-		}
-	}
-	o.log.close()
-}
-
-// carrySize is that of a pipe.
-const carrySize = 64 << 10
-
-func (o *output) carry() {
-	defer close(o.done)
-	buffer := make([]byte, carrySize)
-	poll := make([]unix.PollFd, len(o.pipes))
-	for open := len(o.pipes); open > 0; {
-		for i, p := range o.pipes {
-			poll[i] = unix.PollFd{Fd: int32(p.ours), Events: unix.POLLIN} // -1 is passed over
-		}
-		if _, err := unix.Poll(poll, -1); err != nil && !errors.Is(err, unix.EINTR) {
-			return
-		}
-		for i, p := range o.pipes {
-			if poll[i].Revents != 0 && !o.take(p, buffer) {
-				unix.Close(p.ours)
-				p.ours = -1
-				open--
-			}
-		}
-	}
-}
-
-// take carries what is there. False ends the stream: also when our own is
-// gone, so that the container learns of it as if it had written itself.
-func (o *output) take(p *outPipe, buffer []byte) bool {
-	n, err := unix.Read(p.ours, buffer)
-	if errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN) {
-		return true
-	}
-	if n <= 0 || err != nil {
-		return false
-	}
-	o.log.write(p.stream, buffer[:n])
-	return p.to < 0 || writeAll(p.to, buffer[:n]) == nil
-}
-
-// lingering is how long what the container wrote is awaited after its end:
-// with --pid host another process may hold the pipe.
-const lingering = 2 * time.Second
-
-// finish waits for the last of it.
-func (o *output) finish() {
-	select {
-	case <-o.done:
-	case <-time.After(lingering):
-	}
-	o.log.close()
 }

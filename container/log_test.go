@@ -14,7 +14,7 @@ import (
 func written(t *testing.T, writes ...string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), logFile)
-	log, err := openLog(file)
+	log, err := openLog(file, 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,18 +27,13 @@ func written(t *testing.T, writes ...string) string {
 
 func readLog(t *testing.T, file string, q LogQuery) string {
 	t.Helper()
-	f, err := os.Open(file)
-	if err != nil {
+	f := &logFiles{base: file, rotated: true}
+	defer f.Close()
+	if err := f.start(q.Tail); err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	if q.Tail >= 0 {
-		if err := seekTail(f, q.Tail); err != nil {
-			t.Fatal(err)
-		}
-	}
 	var b bytes.Buffer
-	err = scan(f, q, func() (bool, error) { return false, nil }, func(l Line) error {
+	err := scan(f, q, func() (bool, error) { return false, nil }, func(l Line) error {
 		b.Write(l.Text)
 		if l.Ended {
 			b.WriteByte('\n')

@@ -29,43 +29,55 @@ type LogQuery struct {
 	Ready        func()    // called when nothing that is written from now on is missed; or nil
 }
 
-// ErrNoLog says that a container was made with --log-driver none.
-var ErrNoLog = errors.New("this container using the 'none' log driver, cannot read logs: --log-driver none keeps nothing")
+// ErrNoLog says that nothing of what a container writes is kept.
+var ErrNoLog = errors.New("this container is not logging output")
 
-// Logs gives the lines of a container's log, oldest first.
+// Logs gives the lines of a container's log, oldest first. That of the journal
+// is read by other means.
 func (i *Info) Logs(q LogQuery, each func(Line) error) error {
-	if i.Options.NoLog {
-		return ErrNoLog
+	o := &i.Options
+	if driver := o.LogDriver(); driver == LogNone || driver == LogPassthrough {
+		return fmt.Errorf("this container is using the '%s' log driver, cannot read logs: %w", driver, ErrNoLog)
 	}
-	file, err := os.Open(path.Join(i.Dir, logFile))
-	if errors.Is(err, os.ErrNotExist) && !i.Running() {
-		return nil // never started
-	}
-	if errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("reading the log of container %s: it runs in the foreground with --rm, so what it writes is not kept", i.Name())
-	}
-	if err != nil {
-		return fmt.Errorf("reading the log of container %s: %w", i.Name(), err)
-	}
-	defer file.Close()
-	if q.Tail >= 0 {
-		if err := seekTail(file, q.Tail); err != nil {
-			return fmt.Errorf("reading the log of container %s: %w", i.Name(), err)
-		}
-	}
+	failed := func(err error) error { return fmt.Errorf("reading the log of container %s: %w", i.Name(), err) }
+	files := &logFiles{base: i.LogPath(), rotated: o.Log.MaxSize > 0}
+	defer files.Close()
 	follow := func() (bool, error) { return false, nil }
-	if q.Follow && i.Running() {
-		watch, err := i.watch(file.Name())
+	if q.Follow && (i.Running() || i.Status == StatusRestarting) {
+		watch, err := i.watch(q.Until)
 		if err != nil {
 			return err
 		}
 		defer watch.close()
-		follow = watch.more
+		follow, files.entered = watch.more, watch.add
+	}
+	err := files.start(q.Tail)
+	for n := 0; n < 200 && errors.Is(err, os.ErrNotExist) && i.Running() && (o.Detached || !o.Remove); n++ { // about to be made
+		time.Sleep(5 * time.Millisecond)
+		err = files.start(q.Tail)
+	}
+	if errors.Is(err, os.ErrNotExist) && o.Remove && !o.Detached && o.Log.Path == "" && i.Running() {
+		return failed(errors.New("it runs in the foreground with --rm, so what it writes is not kept"))
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) { // it may never have been started
+		return failed(err)
 	}
 	if q.Ready != nil {
 		q.Ready()
 	}
-	return scan(file, q, follow, each)
+	if err = scan(files, q, follow, each); err == nil && files.Lost {
+		err = failed(errors.New("parts of it were removed before they were read: --log-opt max-size and max-file keep too little"))
+	}
+	return err
+}
+
+// LogPath is the file of the log; "" when it is not a file.
+func (i *Info) LogPath() string {
+	switch i.Options.LogDriver() {
+	case LogNone, LogPassthrough, LogJournald:
+		return ""
+	}
+	return first(i.Options.Log.Path, path.Join(i.Dir, logFile))
 }
 
 // scan reads lines to the end of the file, and again as long as more says so.
@@ -112,73 +124,37 @@ func parseLine(text []byte) (line Line, ok bool) {
 	return Line{at, string(stream), bytes.TrimSuffix(rest, []byte{'\n'}), string(mark) == "F"}, true
 }
 
-// seekTail finds the place from which so many lines follow. It reads backwards:
-// a log can be large.
-func seekTail(file *os.File, lines int) error {
-	end, err := file.Seek(0, io.SeekEnd)
-	if err != nil {
-		return err
-	}
-	var tail []byte // from a place on
-	for start := end; ; {
-		size := min(start, 4*carrySize)
-		block := make([]byte, size, size+int64(len(tail)))
-		if _, err := file.ReadAt(block, start-size); err != nil && !errors.Is(err, io.EOF) {
-			return err
-		}
-		start -= size
-		tail = append(block, tail...)
-		if at, found := tailOffset(tail, lines); found || start == 0 {
-			_, err := file.Seek(start+int64(at), io.SeekStart)
-			return err
-		}
-	}
-}
-
-// tailOffset finds the beginning of the last lines. A line without an end
-// counts when it is the last.
-func tailOffset(text []byte, lines int) (at int, found bool) {
-	if lines == 0 {
-		return len(text), true
-	}
-	for end, counted := len(text), 0; end > 0; {
-		begin := bytes.LastIndexByte(text[:end-1], '\n') + 1
-		line, ok := parseLine(text[begin:end])
-		if ok && (line.Ended || end == len(text)) {
-			if counted == lines {
-				return end, true
-			}
-			counted++
-		}
-		end = begin
-	}
-	return 0, false
-}
-
 // logWatch waits for more to read.
 type logWatch struct {
 	changes int // inotify(7)
 	monitor int // pidfd
+	until   time.Time
 	over    bool
 }
 
-func (i *Info) watch(file string) (*logWatch, error) {
-	w := &logWatch{changes: -1, monitor: -1}
+func (i *Info) watch(until time.Time) (*logWatch, error) {
+	w := &logWatch{changes: -1, monitor: -1, until: until}
 	var err error
 	if w.monitor, err = i.State.Monitor.pidfd(); errors.Is(err, unix.ESRCH) {
 		w.over, w.monitor = true, -1
 		return w, nil
 	}
 	if err == nil {
-		if w.changes, err = unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK); err == nil {
-			_, err = unix.InotifyAddWatch(w.changes, file, unix.IN_MODIFY)
-		}
+		w.changes, err = unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	}
 	if err != nil {
 		w.close()
 		return nil, fmt.Errorf("following the log of container %s: %w", i.Name(), err)
 	}
 	return w, nil
+}
+
+// add comes before the file is read: what is written, or renamed, from then on
+// wakes us.
+func (w *logWatch) add(file *os.File) {
+	if w.changes >= 0 {
+		_, _ = unix.InotifyAddWatch(w.changes, fdPath(int(file.Fd())), unix.IN_MODIFY|unix.IN_MOVE_SELF)
+	}
 }
 
 func (w *logWatch) close() {
@@ -195,12 +171,17 @@ func (w *logWatch) more() (bool, error) {
 	if w.over {
 		return false, nil
 	}
+	limit := -1
+	if !w.until.IsZero() {
+		limit = int(max(0, time.Until(w.until)+time.Millisecond-1) / time.Millisecond)
+		w.over = limit == 0
+	}
 	fds := []unix.PollFd{{Fd: int32(w.changes), Events: unix.POLLIN}, {Fd: int32(w.monitor), Events: unix.POLLIN}}
-	if _, err := unix.Poll(fds, -1); err != nil && !errors.Is(err, unix.EINTR) {
+	if _, err := unix.Poll(fds, limit); err != nil && !errors.Is(err, unix.EINTR) {
 		return false, err
 	}
 	var buffer [4096]byte
 	_, _ = unix.Read(w.changes, buffer[:])
-	w.over = fds[1].Revents != 0
+	w.over = w.over || fds[1].Revents != 0
 	return true, nil
 }

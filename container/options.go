@@ -60,6 +60,7 @@ type Options struct {
 	Detached    bool              `json:",omitzero"` // no one is at our streams
 	StdinOnce   bool              `json:",omitzero"` // who is attached may end standard input
 	NoLog       bool              `json:",omitzero"` // keep nothing of what it writes
+	Log         Log               `json:",omitzero"`
 	Labels      map[string]string `json:",omitzero"` // NAME -> VALUE
 	Annotations map[string]string `json:",omitzero"` // of the specification
 	Health      *Health           `json:",omitzero"` // nil: the image's, if it has one
@@ -83,10 +84,4 @@ type Options struct {
 
 	Stdin          *os.File `json:"-"`
 	Stdout, Stderr *os.File `json:"-"`
-}
-
-// logged: the output of a container that stays goes into its log. Of one in the
-// foreground that is removed at its end, nobody could read it.
-func (o *Options) logged() bool {
-	return !o.TTY && (o.Detached || !o.Remove && !o.NoLog)
 }

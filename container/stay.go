@@ -35,14 +35,6 @@ func (p *plan) capture(dir string) error {
 	return err
 }
 
-// openLog opens the log of a container, or one that keeps nothing.
-func (o *Options) openLog(dir string) (*logger, error) {
-	if o.NoLog || o.Remove && !o.Detached {
-		return noLog(), nil
-	}
-	return openLog(path.Join(dir, logFile))
-}
-
 func (p *plan) holdStdin() error {
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {

@@ -14,12 +14,8 @@ import (
 
 // checkLife is for what concerns a container after its start.
 func (o *Run) checkLife() error {
-	switch o.logDriver {
-	case "k8s-file", "json-file":
-	case "none":
-		o.NoLog = true
-	default:
-		return fmt.Errorf("--log-driver %s: k8s-file, json-file or none", o.logDriver)
+	if err := o.checkLog(); err != nil {
+		return err
 	}
 	if o.StopSignal != "" {
 		if _, err := container.ParseSignal(o.StopSignal); err != nil {

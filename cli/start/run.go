@@ -32,6 +32,7 @@ type Run struct {
 	health                                                                 health
 	seccomp                                                                string // path of a profile
 	rootfs                                                                 bool
+	logOpts, notes                                                         []string
 	flags                                                                  *flags.Set
 }
 
@@ -71,7 +72,8 @@ func New(f *flags.Set) *Run {
 	f.BoolVar(&o.rootfs, "rootfs", false, "IMAGE is a directory")
 	f.StringArrayVarP(&o.labels, "label", "l", nil, "NAME[=VALUE], for filters and people")
 	f.StringArrayVar(&o.labelFile, "label-file", nil, "read labels from a file")
-	f.StringVar(&o.logDriver, "log-driver", "k8s-file", "k8s-file, json-file (the same here) or none")
+	f.StringVar(&o.logDriver, "log-driver", "k8s-file", "k8s-file, json-file (the same here), journald, passthrough or none")
+	f.StringArrayVar(&o.logOpts, "log-opt", nil, "max-size=SIZE, max-file=NUMBER, path=FILE, tag=TEXT")
 	o.health.flags(f)
 	f.StringVar(&o.restart, "restart", "no", "no|on-failure[:MOST]|always|unless-stopped")
 	f.StringVar(&o.StopSignal, "stop-signal", "", "signal that stop sends (default: the image's, or TERM)")
@@ -146,6 +148,9 @@ func (o *Run) prepare(s Streams, args []string, cold *Cold) (host container.Host
 	if err := o.streams(s); err != nil {
 		return host, err
 	}
+	for _, note := range o.notes {
+		fmt.Fprintf(s.Err, "rl: %s\n", note)
+	}
 	if host, err = OpenHost(); err != nil {
 		return host, err
 	}
@@ -185,6 +190,9 @@ func (o *Run) begun(s Streams, running *container.Running, err error) error {
 func (o *Run) streams(s Streams) error {
 	o.Stdin, o.Stdout, o.Stderr = s.In, s.Out, s.Err
 	o.StdinOnce = o.Interactive && !o.Detached
+	if o.Log.Driver == container.LogPassthrough {
+		return nil
+	}
 	if !o.Interactive || o.Detached {
 		null, err := os.Open(os.DevNull)
 		if err != nil {

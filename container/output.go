@@ -1,0 +1,128 @@
+package container
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func writeAll(fd int, text []byte) error {
+	for len(text) > 0 {
+		n, err := unix.Write(fd, text)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EAGAIN): // a descriptor that another made non-blocking
+			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, -1)
+		case err != nil:
+			return err
+		default:
+			text = text[n:]
+		}
+	}
+	return nil
+}
+
+// output carries what a container writes to its log, and in the foreground to
+// our own streams too.
+type output struct {
+	log   *logger
+	pipes []*outPipe
+	done  chan struct{}
+}
+
+type outPipe struct {
+	stream string
+	ours   int // the end we read
+	theirs int // the container's
+	to     int // where it goes beside the log; -1: nowhere
+}
+
+// newOutput makes the pipes. to are descriptors of ours, or -1.
+func newOutput(log *logger, stdout, stderr int) (*output, error) {
+	o := &output{log: log, done: make(chan struct{})}
+	for _, p := range []*outPipe{{stream: "stdout", to: stdout}, {stream: "stderr", to: stderr}} {
+		var fds [2]int
+		if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+			o.abandon()
+			return nil, fmt.Errorf("making a pipe: %w", err)
+		}
+		p.ours, p.theirs = fds[0], fds[1]
+		o.pipes = append(o.pipes, p)
+	}
+	return o, nil
+}
+
+// begin closes the container's ends, which it has by now, and carries.
+func (o *output) begin() {
+	for _, p := range o.pipes {
+		unix.Close(p.theirs)
+		p.theirs = -1
+	}
+	go o.carry()
+}
+
+// abandon is for a container that did not come to run.
+func (o *output) abandon() {
+	for _, p := range o.pipes {
+		for _, fd := range []*int{&p.ours, &p.theirs} {
+			if *fd >= 0 {
+				unix.Close(*fd)
+				*fd = -1
+			}
+		}
+	}
+	o.log.close()
+}
+
+// carrySize is that of a pipe.
+const carrySize = 64 << 10
+
+func (o *output) carry() {
+	defer close(o.done)
+	buffer := make([]byte, carrySize)
+	poll := make([]unix.PollFd, len(o.pipes))
+	for open := len(o.pipes); open > 0; {
+		for i, p := range o.pipes {
+			poll[i] = unix.PollFd{Fd: int32(p.ours), Events: unix.POLLIN} // -1 is passed over
+		}
+		if _, err := unix.Poll(poll, -1); err != nil && !errors.Is(err, unix.EINTR) {
+			return
+		}
+		for i, p := range o.pipes {
+			if poll[i].Revents != 0 && !o.take(p, buffer) {
+				unix.Close(p.ours)
+				p.ours = -1
+				open--
+			}
+		}
+	}
+}
+
+// take carries what is there. False ends the stream: also when our own is
+// gone, so that the container learns of it as if it had written itself.
+func (o *output) take(p *outPipe, buffer []byte) bool {
+	n, err := unix.Read(p.ours, buffer)
+	if errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN) {
+		return true
+	}
+	if n <= 0 || err != nil {
+		return false
+	}
+	o.log.write(p.stream, buffer[:n])
+	return p.to < 0 || writeAll(p.to, buffer[:n]) == nil
+}
+
+// lingering is how long what the container wrote is awaited after its end:
+// with --pid host another process may hold the pipe.
+const lingering = 2 * time.Second
+
+// finish waits for the last of it.
+func (o *output) finish() {
+	select {
+	case <-o.done:
+	case <-time.After(lingering):
+	}
+	o.log.close()
+}
