@@ -124,18 +124,6 @@ func (c *logsCommand) find(host container.Host, args []string) (list []*containe
 	return list, nil
 }
 
-// latestContainer is the one that was made last.
-func latestContainer(host container.Host) (*container.Info, error) {
-	list, err := container.List(host.Dirs)
-	if err == nil && len(list) == 0 {
-		err = errors.New("no containers: --latest has none to choose: no such container")
-	}
-	if err != nil {
-		return nil, err
-	}
-	return slices.MaxFunc(list, func(a, b *container.Info) int { return a.Created.Compare(b.Created) }), nil
-}
-
 // show shows one after the other, or with --follow all at once.
 func (c *logsCommand) show(s Streams, list []*container.Info) error {
 	out := newLogStreams(s)
