@@ -62,7 +62,7 @@ func TestLogRotates(t *testing.T) {
 		if !strings.HasSuffix(all.String(), got) || got == "" {
 			t.Errorf("%+v: not the end of what was written: %q", test, got)
 		}
-		if got := readLog(t, file, LogQuery{Tail: 1}); test.limit > 1000 && got != "line 399\n" {
+		if got := readLog(t, file, LogQuery{Tail: 1}); test.limit > 1000 && !strings.HasSuffix(got, "line 399\n") {
 			t.Errorf("%+v: the last line is %q", test, got)
 		}
 	}
