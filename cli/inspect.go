@@ -2,7 +2,6 @@ package cli
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -10,9 +9,8 @@ import (
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
-	"containers/rl/cli/flags"
-	"containers/rl/cli/start"
 	"containers/rl/container"
 	"containers/rl/storage"
 )
@@ -39,6 +37,7 @@ type inspected struct {
 	HostConfig      inspectedHost
 	Config          inspectedConfig
 	NetworkSettings inspectedNetwork
+	inspectedRest
 }
 
 type inspectedState struct {
@@ -48,7 +47,8 @@ type inspectedState struct {
 	Pid, ConmonPid, ExitCode                     int
 	Error                                        string
 	StartedAt, FinishedAt                        string
-	Health                                       *container.HealthState `json:",omitempty"`
+	Health                                       *container.HealthState
+	CheckpointedAt, RestoredAt                   string
 }
 
 type inspectedMount struct {
@@ -63,13 +63,14 @@ type inspectedHost struct {
 	AutoRemove, Privileged, ReadonlyRootfs, Init                   bool
 	CapAdd, CapDrop, Dns, DnsSearch, DnsOptions, ExtraHosts        []string
 	ShmSize                                                        int64
-	Ulimits                                                        []specs.POSIXRlimit
+	Ulimits                                                        []inspectedUlimit
 	LogConfig                                                      inspectedLog
 	RestartPolicy                                                  struct {
 		Name              string
 		MaximumRetryCount int
 	}
 	Binds []string
+	inspectedHostRest
 }
 
 type inspectedConfig struct {
@@ -80,6 +81,7 @@ type inspectedConfig struct {
 	StopSignal                        string
 	StopTimeout                       int
 	Healthcheck                       *container.Health `json:",omitempty"`
+	inspectedConfigRest
 }
 
 type inspectedNetwork struct {
@@ -88,7 +90,7 @@ type inspectedNetwork struct {
 	Ports                                 map[string]any
 }
 
-func inspectContainer(i *container.Info) inspected {
+func inspectContainer(host container.Host, i *container.Info) inspected {
 	o := &i.Options
 	v := inspected{ID: i.ID, Created: stamp(i.Created), Image: i.ImageID, ImageName: i.Image, Name: i.Name(), RestartCount: i.State.Restarts, Driver: "overlay",
 		LogPath: i.LogPath(), HostnamePath: path.Join(i.Dir, "hostname"), ResolvConfPath: path.Join(i.Dir, "resolv.conf"), HostsPath: path.Join(i.Dir, "hosts"),
@@ -96,15 +98,16 @@ func inspectContainer(i *container.Info) inspected {
 	if len(i.Command) > 0 {
 		v.Path, v.Args = i.Command[0], i.Command[1:]
 	}
+	v.complete(host, i)
 	return v
 }
 
 func inspectState(i *container.Info) inspectedState {
 	s := inspectedState{OciVersion: specs.Version, Status: string(i.Status), Running: i.Running(), ExitCode: i.Ended.Code, Error: i.Ended.Error, Restarting: i.Status == container.StatusRestarting,
 		StartedAt: stamp(i.State.Started), FinishedAt: stamp(i.Ended.Finished)}
+	s.Health, s.CheckpointedAt, s.RestoredAt = &container.HealthState{}, stamp(time.Time{}), stamp(time.Time{})
 	if i.Options.Health.Checked() {
-		health := i.Health()
-		s.Health = &health
+		*s.Health = i.Health()
 	}
 	if s.Running {
 		s.Pid, s.ConmonPid = i.State.Init.PID, i.State.Monitor.PID
@@ -124,7 +127,7 @@ func inspectHost(o *container.Options) inspectedHost {
 	}
 	h := inspectedHost{NetworkMode: o.Network.String(), PidMode: mode(o.HostPID), IpcMode: mode(o.HostIPC), UTSMode: mode(o.HostUTS), CgroupMode: mode(o.HostCgroup),
 		AutoRemove: o.Remove, Privileged: o.Privileged, ReadonlyRootfs: o.ReadOnly, Init: o.Init, CapAdd: o.CapAdd, CapDrop: o.CapDrop, Dns: o.DNS,
-		DnsSearch: o.DNSSearch, DnsOptions: o.DNSOptions, ExtraHosts: o.AddHost, ShmSize: o.ShmSize, Ulimits: o.Rlimits}
+		DnsSearch: o.DNSSearch, DnsOptions: o.DNSOptions, ExtraHosts: o.AddHost, ShmSize: o.ShmSize, Ulimits: inspectUlimits(o)}
 	if h.ShmSize == 0 {
 		h.ShmSize = 64 << 20
 	}
@@ -144,7 +147,7 @@ func inspectHost(o *container.Options) inspectedHost {
 func inspectConfig(i *container.Info) inspectedConfig {
 	o := &i.Options
 	c := inspectedConfig{Hostname: o.Hostname, User: o.User, WorkingDir: o.WorkingDir, Image: i.Image, Env: o.Env, Cmd: o.Args, Entrypoint: o.Entrypoint,
-		Labels: o.Labels, Tty: o.TTY, OpenStdin: o.Interactive, StopSignal: i.StopSignal().String(), StopTimeout: o.StopTimeout, Healthcheck: o.Health}
+		Labels: o.Labels, Tty: o.TTY, OpenStdin: o.Interactive, StopSignal: unix.SignalName(i.StopSignal()), StopTimeout: o.StopTimeout, Healthcheck: o.Health}
 	if spec, err := i.Spec(); err == nil { // it ran: what the image gave is known too
 		c.Env, c.WorkingDir = spec.Process.Env, spec.Process.Cwd
 	}
@@ -221,60 +224,6 @@ func inspectImage(img *storage.Image) (any, error) {
 	return v, nil
 }
 
-func inspectFlags(f *flags.Set) func(Streams, []string) error {
-	format := f.StringP("format", "f", "", "json, or a template")
-	kind := f.String("type", "all", "container|image|all")
-	f.BoolP("size", "s", false, "accepted for docker's sake")
-	return func(s Streams, args []string) error {
-		if len(args) == 0 {
-			return usageError{Text: "inspect needs a container or an image", Command: "inspect"}
-		}
-		if !slices.Contains([]string{"all", "container", "image"}, *kind) {
-			return usageError{Text: fmt.Sprintf("--type %s: container, image or all", *kind), Command: "inspect"}
-		}
-		host, err := start.OpenHost()
-		if err != nil {
-			return err
-		}
-		list, failed := []any{}, []error{}
-		for _, ref := range args {
-			v, err := inspectOne(host, ref, *kind)
-			if err != nil {
-				failed = append(failed, err)
-				continue
-			}
-			list = append(list, v)
-		}
-		return errors.Join(append([]error{printInspected(s, list, *format)}, failed...)...)
-	}
-}
-
-func inspectOne(host container.Host, ref, kind string) (any, error) {
-	if kind != "image" {
-		info, err := container.Find(host.Dirs, ref)
-		if err == nil {
-			return inspectContainer(info), nil
-		}
-		if kind == "container" || !errors.Is(err, storage.ErrNoContainer) {
-			return nil, err
-		}
-	}
-	img, err := host.Dirs.Lookup(ref)
-	if errors.Is(err, storage.ErrNoImage) && kind == "all" {
-		return nil, fmt.Errorf("no such object: %q", ref)
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer img.Close()
-	names, err := host.Dirs.Names()
-	if err != nil {
-		return nil, err
-	}
-	img.Names = names[img.ID]
-	return inspectImage(img)
-}
-
 // printInspected: a template may name fields as Go has them (.ID) or as JSON
 // has them (.Id), as with docker.
 func printInspected(s Streams, list []any, format string) error {
@@ -293,15 +242,15 @@ func printInspected(s Streams, list []any, format string) error {
 			if err != nil {
 				return err
 			}
-			var raw any
-			if err := json.Unmarshal(text, &raw); err != nil {
+			raw, err := plain(text)
+			if err != nil {
 				return err
 			}
-			if fields, ok := raw.(map[string]any); ok {
+			if fields, ok := raw.(map[string]any); ok && fields["ID"] == nil {
 				fields["ID"] = fields["Id"] // both at once
 			}
 			if one.Execute(&b, raw) != nil {
-				return fmt.Errorf("--format %s: %w", format, failed)
+				return fmt.Errorf("printing inspect output: %w", failed)
 			}
 		}
 		fmt.Fprintln(s.Out, b.String())

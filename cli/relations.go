@@ -19,3 +19,6 @@ func portsText(*container.Info) string { return "" }
 
 // portsJSON is podman's list, or nil.
 func portsJSON(*container.Info) any { return nil }
+
+// dependencies are the containers whose namespaces it is in.
+func dependencies(*container.Info) []string { return []string{} }

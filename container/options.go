@@ -82,6 +82,8 @@ type Options struct {
 	HostCgroup bool              `json:",omitzero"`
 	KeepID     bool              `json:",omitzero"`
 
+	CreateCommand []string `json:"-"` // the words after rl that made it; the record has them
+
 	Stdin          *os.File `json:"-"`
 	Stdout, Stderr *os.File `json:"-"`
 }

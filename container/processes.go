@@ -228,3 +228,13 @@ func (p Process) send(s unix.Signal) error {
 	}
 	return nil
 }
+
+// CommandLine are the words that a process was started with; nil of one that is
+// no more.
+func (p Process) CommandLine() []string {
+	text, err := readFile("/proc/" + strconv.Itoa(p.PID) + "/cmdline")
+	if err != nil || !p.alive() {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00")
+}

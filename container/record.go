@@ -40,6 +40,8 @@ type Record struct {
 	ImageID string
 	Command []string // the entrypoint's and the command's words
 	Options Options
+
+	CreateCommand []string `json:",omitempty"` // the words after rl that made it
 }
 
 // Process is a process that cannot be mistaken for a later one of its number.

@@ -283,7 +283,7 @@ func keep(c *storage.Container, o *Options) error {
 }
 
 func newRecord(o *Options) Record {
-	r := Record{Created: time.Now().UTC(), Image: o.ImageName, Options: *o}
+	r := Record{Created: time.Now().UTC(), Image: o.ImageName, Options: *o, CreateCommand: o.CreateCommand}
 	var config storage.Settings
 	if o.Image != nil {
 		r.ImageID, config = o.Image.ID, o.Image.Settings

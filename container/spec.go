@@ -60,6 +60,26 @@ func newSpec(o *Options, root imageRoot) (*specs.Spec, error) {
 	return spec, nil
 }
 
+// Planned is the specification that a start would have now.
+func (i *Info) Planned(h Host) (*specs.Spec, error) {
+	o := i.Options
+	root := imageRoot{o.Rootfs}
+	if i.ImageID != "" {
+		img, err := h.Dirs.Lookup(i.ImageID)
+		if err != nil {
+			return nil, err
+		}
+		defer img.Close()
+		o.Image, root = img, img.Layers
+	}
+	spec, err := newSpec(&o, root)
+	if err != nil { // there may be no such user: then the rest of it
+		o.User = "0"
+		spec, err = newSpec(&o, root)
+	}
+	return spec, err
+}
+
 // command follows docker: an entrypoint given by hand drops the image's command.
 func command(o *Options, config storage.Settings) []string {
 	entrypoint, args := config.Entrypoint, config.Cmd

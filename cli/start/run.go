@@ -137,7 +137,7 @@ func (o *Run) prepare(s Streams, args []string, cold *Cold) (host container.Host
 	if err := o.check(cold); err != nil {
 		return host, err
 	}
-	o.ImageName = args[0]
+	o.ImageName, o.CreateCommand = args[0], append([]string{o.flags.Name()}, o.flags.Raw()...)
 	o.Args, o.EntrySet = args[1:], o.flags.Changed("entrypoint")
 	if o.entrypoint != "" {
 		o.Entrypoint = []string{o.entrypoint}
