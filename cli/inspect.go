@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"path"
@@ -119,13 +120,18 @@ func inspectState(i *container.Info) inspectedState {
 func stamp(t time.Time) string { return t.Format(time.RFC3339Nano) }
 
 func inspectHost(o *container.Options) inspectedHost {
-	mode := func(host bool) string {
-		if host {
+	j := o.Joins
+	if j == nil {
+		j = &container.Joins{}
+	}
+	mode := func(joined string, host bool, own string) string {
+		if joined == "" && host {
 			return "host"
 		}
-		return "private"
+		return cmp.Or(joined, own)
 	}
-	h := inspectedHost{NetworkMode: o.Network.String(), PidMode: mode(o.HostPID), IpcMode: mode(o.HostIPC), UTSMode: mode(o.HostUTS), CgroupMode: mode(o.HostCgroup),
+	h := inspectedHost{NetworkMode: cmp.Or(j.Network, o.Network.String()), PidMode: mode(j.PID, o.HostPID, "private"), IpcMode: mode(j.IPC, o.HostIPC, ipcMode(o)),
+		UTSMode: mode(j.UTS, o.HostUTS, "private"), CgroupMode: mode(j.Cgroup, o.HostCgroup, "private"), UsernsMode: j.User,
 		AutoRemove: o.Remove, Privileged: o.Privileged, ReadonlyRootfs: o.ReadOnly, Init: o.Init, CapAdd: o.CapAdd, CapDrop: o.CapDrop, Dns: o.DNS,
 		DnsSearch: o.DNSSearch, DnsOptions: o.DNSOptions, ExtraHosts: o.AddHost, ShmSize: o.ShmSize, Ulimits: inspectUlimits(o)}
 	if h.ShmSize == 0 {
@@ -142,6 +148,16 @@ func inspectHost(o *container.Options) inspectedHost {
 		}
 	}
 	return h
+}
+
+func ipcMode(o *container.Options) string {
+	switch {
+	case o.NoShm:
+		return "none"
+	case o.PrivateIPC:
+		return "private"
+	}
+	return "shareable"
 }
 
 func inspectConfig(i *container.Info) inspectedConfig {

@@ -59,11 +59,9 @@ func enter(h Host, i *Info, e *ExecOptions, before func(*userns.Child) error) (*
 	if err != nil {
 		return nil, err
 	}
-	// Until it has executed the program, the child is inside with our memory:
-	// no one there may look into it (CVE-2016-9962, CVE-2019-5736).
-	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+	if err := hide(); err != nil {
 		p.shared.close()
-		return nil, fmt.Errorf("closing our memory to others: %w", err)
+		return nil, err
 	}
 	child, err := userns.Clone(userns.Config{})
 	if err != nil {

@@ -46,7 +46,8 @@ type joinLists struct{ env, labels, groups, caps, namespaces, uids, gids, mounts
 // standsAlone says whether the file can be the only record of a container: what
 // has a form of its own in the options is not in it.
 func standsAlone(o *Options) bool {
-	return o.Remove && !o.Detached && o.Seccomp == nil && len(o.Rlimits) == 0 && o.ShmSize == 0 && len(o.Annotations) == 0 && o.Health == nil && o.Log == (Log{}) &&
+	return o.Remove && !o.Detached && o.Seccomp == nil && o.Joins == nil && o.Pod == nil &&
+		len(o.Rlimits) == 0 && o.ShmSize == 0 && len(o.Annotations) == 0 && o.Health == nil && o.Log == (Log{}) &&
 		reflect.DeepEqual(o.Slirp, netconfig.Default())
 }
 
@@ -62,7 +63,7 @@ func fieldsOf(i *Info, spec *specs.Spec, l *joinLists, uid, gid *int) joinFields
 		flags: map[string]*bool{"privileged": &o.Privileged, "unconfined": &o.Unconfined, "keepgroups": &o.KeepGroups, "nonewprivs": &p.NoNewPrivileges,
 			"hostpid": &o.HostPID, "hostipc": &o.HostIPC, "hostuts": &o.HostUTS, "hostcgroup": &o.HostCgroup, "keepid": &o.KeepID, "entryset": &o.EntrySet,
 			"readonly": &o.ReadOnly, "newprivs": &o.NewPrivs, "unmask": &o.Unmask, "init": &o.Init, "tty": &o.TTY, "interactive": &o.Interactive, "remove": &o.Remove,
-			"detached": &o.Detached, "stdinonce": &o.StdinOnce, "nolog": &o.NoLog, "offline": &o.Offline},
+			"detached": &o.Detached, "stdinonce": &o.StdinOnce, "nolog": &o.NoLog, "offline": &o.Offline, "noshm": &o.NoShm, "privateipc": &o.PrivateIPC},
 	}
 }
 

@@ -19,6 +19,9 @@ import (
 
 // mount does one entry of the specification.
 func (p *plan) mount(m specs.Mount) error {
+	if m.Type == typeShm {
+		return p.sharedShm(m)
+	}
 	o := mountOptions(m.Options)
 	if m.Type == "bind" || o.flags&unix.MS_BIND != 0 {
 		return p.bind(m, o)
@@ -32,6 +35,16 @@ func (p *plan) mount(m specs.Mount) error {
 	p.Mark(classic)
 	p.Do(op, m.Destination, unix.SYS_MOUNT, p.Str(m.Source), p.Str(target), p.Str(m.Type), userns.Int(o.flags), p.Str(strings.Join(o.data, ",")))
 	p.Mark(done)
+	return nil
+}
+
+// typeShm is the mount on /dev/shm of another container, which openJoins has copied.
+const typeShm = "shm"
+
+func (p *plan) sharedShm(m specs.Mount) error {
+	p.target(m.Destination, true)
+	p.Do("mounting", m.Source+" on "+m.Destination, unix.SYS_MOVE_MOUNT, userns.Int(p.join.shm), p.Str(""), userns.Int(p.shared.target), p.Str(""),
+		userns.Int(unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH))
 	return nil
 }
 

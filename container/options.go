@@ -14,13 +14,14 @@ type Network int
 
 // The networks of the first slice.
 const (
-	NetworkSlirp Network = iota // the stack inside rl
-	NetworkNone                 // loopback only
-	NetworkHost                 // the host's namespace
+	NetworkSlirp  Network = iota // the stack inside rl
+	NetworkNone                  // loopback only
+	NetworkHost                  // the host's namespace
+	NetworkJoined                // that of Joins
 )
 
 // String is the network's name.
-func (n Network) String() string { return [...]string{"slirp", "none", "host"}[n] }
+func (n Network) String() string { return [...]string{"slirp", "none", "host", "joined"}[n] }
 
 // Options are what `rl run` was asked for. The zero value of each field means
 // docker's default, and takes no room in a container's record.
@@ -81,6 +82,10 @@ type Options struct {
 	HostUTS    bool              `json:",omitzero"`
 	HostCgroup bool              `json:",omitzero"`
 	KeepID     bool              `json:",omitzero"`
+	Joins      *Joins            `json:",omitzero"` // namespaces of others; nil: none
+	NoShm      bool              `json:",omitzero"` // nothing on /dev/shm, and nobody may join the ipc namespace
+	PrivateIPC bool              `json:",omitzero"` // nobody may join it
+	Pod        *Membership       `json:",omitzero"` // nil: it belongs to none
 
 	CreateCommand []string `json:"-"` // the words after rl that made it; the record has them
 

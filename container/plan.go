@@ -36,6 +36,7 @@ type plan struct {
 	shared shared
 	out    *output // nil: our own streams are the container's
 	joins  bool    // a container that runs
+	join   *joined // what it shares with others, or nil
 	stdin  int     // the other end of a standard input that nobody writes to yet
 }
 
@@ -222,7 +223,7 @@ func (p *plan) pivot() {
 	p.Do("pivoting to", p.files.merged, unix.SYS_PIVOT_ROOT, p.Str("."), p.Str("."))
 	p.Do("detaching", "the old root", unix.SYS_UMOUNT2, p.Str("."), userns.Int(unix.MNT_DETACH))
 	p.Do("changing directory to", "/", unix.SYS_CHDIR, p.Str("/"))
-	if !p.o.HostUTS {
+	if !p.o.HostUTS && p.owns(unix.CLONE_NEWUTS) {
 		p.Do("setting hostname", p.spec.Hostname, unix.SYS_SETHOSTNAME, p.Str(p.spec.Hostname), userns.Int(len(p.spec.Hostname)))
 	}
 }

@@ -183,6 +183,10 @@ func (p *plan) exec() {
 	process := p.spec.Process
 	// Not closed but marked: execve closes them, after the last one was used.
 	p.Do("closing", "descriptors", unix.SYS_CLOSE_RANGE, userns.Int(3), userns.Int(int64(^uint32(0))), userns.Int(unix.CLOSE_RANGE_CLOEXEC)).Ignore()
+	if p.o.pauses() {
+		p.ExecFD(userns.Int(p.files.init), "pause", process.Args, nil)
+		return
+	}
 	paths := candidates(process.Args[0], process.Env)
 	if p.o.Init {
 		argv := append(append([]string{"rl-init"}, paths...), "")
@@ -211,7 +215,7 @@ func candidates(name string, env []string) []string {
 // network makes the devices. TUNSETPERSIST keeps the close of the descriptor
 // from waiting 16 ms for the device's removal: it goes with its namespace.
 func (p *plan) network() {
-	if p.o.Network == NetworkHost {
+	if p.o.Network == NetworkHost || p.o.Network == NetworkJoined {
 		return
 	}
 	sock := p.Do("opening", "an inet socket", unix.SYS_SOCKET, userns.Int(unix.AF_INET), userns.Int(unix.SOCK_DGRAM|unix.SOCK_CLOEXEC), userns.Int(0)).Save()

@@ -32,46 +32,64 @@ type Proc struct {
 	Args     string
 }
 
-// Processes lists the container's processes: those of its pid namespace.
+// Processes lists the container's processes: those of its mount namespace and
+// their descendants, as others may share its pid namespace.
 func (i *Info) Processes() ([]Proc, error) {
 	if !i.Running() {
 		return nil, fmt.Errorf("listing the processes of container %s: %w", i.Name(), ErrNotRunning)
 	}
-	if i.Options.HostPID {
-		return nil, fmt.Errorf("listing the processes of container %s: with --pid host nothing tells them from the host's", i.Name())
-	}
-	space, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", i.State.Init.PID))
-	if err != nil {
-		return nil, fmt.Errorf("listing the processes of container %s: %w", i.Name(), err)
+	first := i.State.Init.PID
+	own, pids := space(first), namespace(first, "pid")
+	if own == "" || pids == "" {
+		return nil, fmt.Errorf("listing the processes of container %s: %w", i.Name(), ErrNotRunning)
 	}
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil, fmt.Errorf("listing processes: %w", err)
 	}
-	var list []Proc
-	inside := map[int]int{}
+	var all []Proc
+	inside, belongs := map[int]int{}, map[int]bool{}
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
 		if err != nil {
 			continue
 		}
-		// A namespace within the container's belongs to it too, but cannot be told here.
-		if its, err := os.Readlink("/proc/" + e.Name() + "/ns/pid"); err != nil || its != space {
+		// A pid namespace within the container's belongs to it too, but cannot be told here.
+		if namespace(pid, "pid") != pids {
 			continue
 		}
 		p, err := readProc(pid)
 		if err != nil {
 			continue // it ended
 		}
-		inside[pid] = p.Inside
-		list = append(list, p)
+		inside[pid], belongs[pid] = p.Inside, space(pid) == own
+		all = append(all, p)
 	}
+	list := family(all, belongs)
 	uids, gids := i.idMap("uid_map"), i.idMap("gid_map")
 	for n := range list {
 		p := &list[n]
 		p.Parent, p.UID, p.GID = inside[p.Parent], uids(p.HostUID), gids(p.HostGID)
 	}
 	return list, nil
+}
+
+// family are those that belong, and what comes from them. A number that is
+// used again can be its own ancestor: hence the limit.
+func family(all []Proc, belongs map[int]bool) (list []Proc) {
+	parents := map[int]int{}
+	for _, p := range all {
+		parents[p.PID] = p.Parent
+	}
+	for _, p := range all {
+		for at, steps := p.PID, 0; at != 0 && steps < len(all); at, steps = parents[at], steps+1 {
+			if belongs[at] {
+				list = append(list, p)
+				break
+			}
+		}
+	}
+	return list
 }
 
 // overflowID stands for an id that has none in the container.

@@ -94,14 +94,23 @@ func Create(h Host, o *Options) error {
 
 // start runs in the directory of an earlier run, or in a new one.
 func start(h Host, o *Options, c *storage.Container, restarts int) (r *Running, err error) {
-	if o.KeepID {
+	var j *joined
+	if o.Joins != nil {
+		if j, err = openJoins(h.Dirs, o); err != nil {
+			return nil, err
+		}
+		defer j.close()
+	}
+	if j.forks() {
+		h.IDs = j.ids
+	} else if o.KeepID {
 		o.User = first(o.User, fmt.Sprintf("%d:%d", h.User.UID, h.User.GID))
 		if h.IDs, err = userns.KeepID(h.IDs, h.User); err != nil {
 			return nil, err
 		}
 	}
 	// The child comes first: its id maps are written while the rest is computed.
-	child, err := userns.Clone(userns.Config{Cloneflags: cloneFlags(o)})
+	child, err := j.clone(o)
 	if err != nil {
 		return nil, err
 	}
@@ -112,8 +121,11 @@ func start(h Host, o *Options, c *storage.Container, restarts int) (r *Running, 
 			r.release(&err)
 		}
 	}()
-	maps := child.BeginMaps(h.IDs)
-	r.storage, r.plan, err = prepare(h, o, c)
+	maps := noMaps
+	if !j.forks() {
+		maps = child.BeginMaps(h.IDs)
+	}
+	r.storage, r.plan, err = prepare(h, o, c, j)
 	if err = errors.Join(maps(), err); err != nil {
 		return r, err
 	}
@@ -122,11 +134,25 @@ func start(h Host, o *Options, c *storage.Container, restarts int) (r *Running, 
 	if err = child.Hold(commonSignals...); err != nil {
 		return r, err
 	}
-	child.Begin(r.plan.Script)
-	guarded := r.guard()
-	if err = child.Finish(); err == nil {
-		err = errors.Join(guarded, child.Forward())
+	if j.forks() {
+		if err = child.Run(j.outer(r.plan)); err == nil {
+			err = errors.Join(r.guard(), child.Forward())
+		}
+	} else {
+		child.Begin(r.plan.Script)
+		guarded := r.guard()
+		if err = child.Finish(); err == nil {
+			err = errors.Join(guarded, child.Forward())
+		}
 	}
+	return r, r.serveStart(err)
+}
+
+func noMaps() error { return nil }
+
+// serveStart is what is done for a container whose program is on its way.
+func (r *Running) serveStart(err error) error {
+	o := r.plan.o
 	if err == nil && o.Network == NetworkSlirp {
 		err = r.connect()
 	}
@@ -136,10 +162,13 @@ func start(h Host, o *Options, c *storage.Container, restarts int) (r *Running, 
 	if err == nil && r.plan.stdin >= 0 {
 		r.input, err = r.serveInput(r.plan.stdin, nil)
 	}
+	if err == nil && r.plan.sharesPIDs() {
+		r.space = space(r.child.PID)
+	}
 	if err == nil && (o.Detached || !o.Remove) {
 		err = r.introduce()
 	}
-	return r, err
+	return err
 }
 
 // connect prepares the device; where there is none, and none was asked for by
@@ -191,6 +220,9 @@ func remove(c *storage.Container, h Host, err *error) {
 	if removal == nil {
 		return
 	}
+	// Whoever was inside of a container hid its memory, and with it the id maps
+	// of its children, which nobody but root can write then.
+	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0)
 	if again := RemoveMapped(h.IDs, c.Dir); again != nil {
 		var exit Exit
 		if *err == nil || errors.As(*err, &exit) {
@@ -225,12 +257,12 @@ func cloneFlags(o *Options) (flags uintptr) {
 }
 
 // prepare makes the container's directory and computes its script.
-func prepare(h Host, o *Options, c *storage.Container) (*storage.Container, *plan, error) {
+func prepare(h Host, o *Options, c *storage.Container, j *joined) (*storage.Container, *plan, error) {
 	root := imageRoot{o.Rootfs}
 	if o.Image != nil {
 		root = o.Image.Layers
 	}
-	p := &plan{Script: userns.NewScript(steps), o: o, ids: h.IDs, shared: noneShared, stdin: -1}
+	p := &plan{Script: userns.NewScript(steps), o: o, ids: h.IDs, shared: noneShared, stdin: -1, join: j}
 	spec, err := newSpec(o, root)
 	if err != nil {
 		return c, p, err
@@ -312,6 +344,9 @@ func (p *plan) generate(dir string) error {
 	if err != nil && !errors.Is(err, unix.ENOENT) {
 		return err
 	}
+	if p.join != nil && p.join.files != nil { // one network, one name service
+		return p.shareFiles(dir, p.join.files)
+	}
 	resolv := netconfig.ResolvConf(host, cfg, p.o.DNS, p.o.DNSSearch, p.o.DNSOptions)
 	for _, f := range []struct {
 		path *string
@@ -375,11 +410,15 @@ func (p *plan) reserve() error {
 		*fd = null
 	}
 	var err error
-	if p.o.Init {
+	if p.o.Init || p.o.pauses() {
+		program := initbin.Program()
+		if p.o.pauses() {
+			program = initbin.Pause()
+		}
 		if p.files.init, err = unix.MemfdCreate("rl-init", unix.MFD_CLOEXEC); err != nil {
 			return fmt.Errorf("making a memory file for init: %w", err)
 		}
-		if _, err := unix.Write(p.files.init, initbin.Program()); err != nil {
+		if _, err := unix.Write(p.files.init, program); err != nil {
 			return fmt.Errorf("writing init: %w", err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"containers/rl/security"
 	"containers/rl/storage"
@@ -145,6 +146,13 @@ func namespaces(o *Options) []specs.LinuxNamespace {
 	return list
 }
 
+// foreignTo says whether a namespace is neither the container's nor that of a
+// user namespace whose root it is: the kernel lets only its owner mount what
+// shows it.
+func (o *Options) foreignTo(host bool, flag uintptr) bool {
+	return host || o.Joins != nil && o.Joins.foreign&flag != 0
+}
+
 func defaultMounts(o *Options) []specs.Mount {
 	shm := o.ShmSize
 	if shm == 0 {
@@ -157,17 +165,32 @@ func defaultMounts(o *Options) []specs.Mount {
 		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: []string{"nosuid", "noexec", "nodev", "mode=1777", fmt.Sprintf("size=%d", shm)}},
 		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
 	}
-	if o.HostPID { // proc can be mounted only by the owner of the pid namespace
+	if o.foreignTo(o.HostPID, unix.CLONE_NEWPID) { // proc can be mounted only by the owner of the pid namespace
 		mounts[0] = specs.Mount{Destination: "/proc", Type: "bind", Source: "/proc", Options: []string{"rbind", "nosuid", "noexec", "nodev"}}
 	}
-	if o.HostIPC {
-		mounts = mounts[:len(mounts)-1] // the kernel lets only the namespace's owner mount mqueue
+	mounts[3] = sharedMemory(o, mounts[3])
+	if o.foreignTo(o.HostIPC, unix.CLONE_NEWIPC) {
+		mounts = mounts[:4] // the kernel lets only the namespace's owner mount mqueue
 	}
-	if o.Network == NetworkHost {
+	if o.NoShm {
+		mounts = slices.Delete(mounts, 3, 4)
+	}
+	if o.foreignTo(o.Network == NetworkHost, unix.CLONE_NEWNET) {
 		// sysfs can be mounted only by the owner of the network namespace.
 		return append(mounts, specs.Mount{Destination: "/sys", Type: "bind", Source: "/sys", Options: []string{"rbind", "ro", "nosuid", "noexec", "nodev"}})
 	}
 	return append(mounts, specs.Mount{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", "ro"}})
+}
+
+// sharedMemory goes with the ipc namespace.
+func sharedMemory(o *Options, own specs.Mount) specs.Mount {
+	switch {
+	case o.HostIPC:
+		return specs.Mount{Destination: own.Destination, Type: "bind", Source: "/dev/shm", Options: []string{"bind", "nosuid", "noexec", "nodev"}}
+	case o.Joins != nil && strings.HasPrefix(o.Joins.IPC, "container:"):
+		return specs.Mount{Destination: own.Destination, Type: typeShm, Source: "/dev/shm of " + o.Joins.IPC}
+	}
+	return own
 }
 
 // kept are the default mounts that the user has not replaced.

@@ -46,7 +46,8 @@ type Running struct {
 	joins      bool // a container that another rl serves
 	state      State
 	restarted  int
-	sick       int32 // its health check wants a restart
+	space      string // its mount namespace, where processes may be left at its end
+	sick       int32  // its health check wants a restart
 	input      *inputServer
 }
 
@@ -60,7 +61,7 @@ type Serve func(tun int, n netconfig.Network, first []byte) (io.Closer, error)
 // guard starts the guard where the program can change its ids, and so lose the
 // parent-death signal; init never does.
 func (r *Running) guard() error {
-	if r.host.IDs.Single() || r.plan.o.Init || r.child.PIDFD < 0 || r.plan.files.supervisor < 0 {
+	if r.host.IDs.Single() || r.plan.o.Init || r.plan.o.pauses() || r.child.PIDFD < 0 || r.plan.files.supervisor < 0 {
 		return nil
 	}
 	// Not waited for: it outlives us, or ends with the container, as we do.
@@ -217,6 +218,9 @@ func (r *Running) status(drained func()) error {
 	status, err := r.child.Wait()
 	if err != nil {
 		return err
+	}
+	if r.space != "" {
+		killSpace(r.space)
 	}
 	select {
 	case <-r.hungUp: // no one reads the output any more

@@ -267,6 +267,10 @@ func (c *Child) outcome() error {
 	if err != nil {
 		return err
 	}
+	if step.op == endOp && status == 0 {
+		c.closePIDFD()
+		return nil
+	}
 	e.Signal = status.Signal()
 	c.closePIDFD()
 	return e

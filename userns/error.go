@@ -9,6 +9,9 @@ import (
 // execOp is the operation of the step that becomes the program.
 const execOp = "exec"
 
+// endOp is that of End.
+const endOp = "ending"
+
 // StepError is a step of a script that failed.
 type StepError struct {
 	Op, Object string

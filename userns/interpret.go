@@ -16,6 +16,7 @@ const (
 	opNoExec        // the end of the paths
 	opFork          // the next part is for a child of our own
 	opConfirm       // wait until the parent has seen that we come so far
+	opEnd           // all is done, and there is no program
 )
 
 // operation is one row of the table. It holds no Go pointer, so that the child
@@ -206,6 +207,10 @@ func pseudo(b *block, op *operation, next uintptr) uintptr {
 		b.word = 2 // the system calls are the barriers; package atomic is the race detector's, which knows no such thread
 		syscall.RawSyscall6(syscall.SYS_FUTEX, uintptr(unsafe.Pointer(&b.word)), futexWake, 1, 0, 0, 0)
 		await(b, &b.confirmed)
+	case opEnd:
+		for {
+			syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0)
+		}
 	case opNoExec:
 		b.errno, b.failed = uintptr(syscall.ENOENT), 1
 		if b.telling != 0 {

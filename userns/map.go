@@ -114,6 +114,40 @@ func identity(text string) ([]specs.LinuxIDMapping, error) {
 	return list, nil
 }
 
+// ReadMap reads the maps of an opened uid_map and gid_map, as our own user
+// namespace sees them, and closes both.
+func ReadMap(uids, gids int) (m Map, err error) {
+	for _, f := range []struct {
+		fd int
+		to *[]specs.LinuxIDMapping
+	}{{uids, &m.UIDs}, {gids, &m.GIDs}} {
+		text, failed := readAll(f.fd)
+		unix.Close(f.fd)
+		if failed == nil {
+			*f.to, failed = extents(text)
+		}
+		if failed != nil && err == nil {
+			err = fmt.Errorf("reading an id map: %w", failed)
+		}
+	}
+	return m, err
+}
+
+// extents reads the form of /proc/PID/uid_map.
+func extents(text string) (list []specs.LinuxIDMapping, err error) {
+	for _, line := range nonEmptyLines(text) {
+		var e specs.LinuxIDMapping
+		if _, err := fmt.Sscan(line, &e.ContainerID, &e.HostID, &e.Size); err != nil {
+			return nil, err
+		}
+		list = append(list, e)
+	}
+	if len(list) == 0 {
+		return nil, fmt.Errorf("no id is mapped")
+	}
+	return list, nil
+}
+
 // canSetIDs: root of a container may lack the right to hand on ids.
 func canSetIDs() bool {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}

@@ -210,6 +210,13 @@ func (s *Script) Fork(inside *Script) {
 	s.add(operation{kind: opFork}, "forking", "in the namespaces")
 }
 
+// End ends the script, and the child with it: what it opened is in the
+// descriptor table that it shares with us.
+func (s *Script) End() { s.add(operation{kind: opEnd}, endOp, "") }
+
+// Result is what a step saved, once the script has run.
+func (s *Script) Result(x Slot) int { return int(s.results[x]) }
+
 // link turns labels into indices. Steps only jump forward, so a script ends.
 func (s *Script) link() {
 	for i := range s.ops {

@@ -17,22 +17,6 @@ import (
 // check refuses what is wrong in the command line before any work is done.
 func (o *Run) check(cold *Cold) error {
 	bad := func(format string, a ...any) error { return UsageError{fmt.Sprintf(format, a...), "run"} }
-	for _, ns := range []struct {
-		flag, value string
-		host        *bool
-	}{{"pid", o.pid, &o.HostPID}, {"ipc", o.ipc, &o.HostIPC}, {"uts", o.uts, &o.HostUTS}, {"cgroupns", o.cgroupns, &o.HostCgroup}} {
-		if ns.value != "host" && ns.value != "private" {
-			return bad("--%s %s: host or private", ns.flag, ns.value)
-		}
-		*ns.host = ns.value == "host"
-	}
-	switch o.userns {
-	case "host", "private":
-	case "keep-id":
-		o.KeepID = true
-	default:
-		return bad("--userns %s: host, private or keep-id", o.userns)
-	}
 	switch o.pull {
 	case "missing", "always", "never":
 	default:
@@ -44,14 +28,11 @@ func (o *Run) check(cold *Cold) error {
 	if o.Name != "" && !validName(o.Name) {
 		return bad("--name %s: letters, digits, _ . and -, a letter or digit first", o.Name)
 	}
-	if o.HostUTS && o.flags.Changed("hostname") {
-		return bad("conflicting options: hostname and the UTS mode")
-	}
 	if o.rootfs && (o.platform != "" || o.flags.Changed("pull")) {
 		return bad("conflicting options: --rootfs takes no image, so neither --pull nor --platform")
 	}
 	network := func() error { return o.checkNetwork(cold) }
-	for _, step := range []func() error{network, o.checkSecurity, o.checkLimits, o.checkEnvironment, o.checkMounts, o.checkLife} {
+	for _, step := range []func() error{o.checkNamespaces, network, o.checkSecurity, o.checkLimits, o.checkEnvironment, o.checkMounts, o.checkLife} {
 		if err := step(); errors.Is(err, errCold) {
 			return err
 		} else if err != nil {
@@ -75,15 +56,17 @@ func validName(name string) bool {
 func (o *Run) checkNetwork(cold *Cold) (err error) {
 	mode, _, some := strings.Cut(o.network, ":")
 	switch mode {
+	case "container", "ns":
+		return o.checkJoinedNetwork()
 	case "host":
 		o.Network = container.NetworkHost
 	case "none":
 		o.Network = container.NetworkNone
-	case "slirp", "slirp4netns":
+	case "slirp", "slirp4netns", "private", "":
 		o.Network = container.NetworkSlirp
-		o.Offline = !o.flags.Changed("network")
+		o.Offline = !o.flags.Changed("network") || mode == "" || mode == "private"
 	default:
-		return fmt.Errorf("--network %s: slirp, host or none", o.network)
+		return fmt.Errorf("--network %s: network not found: slirp, host, none, container:NAME or ns:PATH", o.network)
 	}
 	if o.Network != container.NetworkSlirp && some {
 		return fmt.Errorf("--network %s: %s takes no options", o.network, mode)

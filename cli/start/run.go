@@ -57,7 +57,7 @@ func New(f *flags.Set) *Run {
 	f.StringArrayVar(&o.tmpfs, "tmpfs", nil, "mount a tmpfs: /CONTAINER[:OPTIONS]")
 	f.BoolVar(&o.ReadOnly, "read-only", false, "make the root file system read-only")
 	f.StringVarP(&o.Hostname, "hostname", "h", "", "host name (default: the container's short id)")
-	f.StringVar(&o.network, "network", "slirp", "slirp[:OPTION,...]|host|none")
+	f.StringVar(&o.network, "network", "slirp", "slirp[:OPTION,...]|host|none|container:NAME|ns:PATH")
 	f.StringArrayVar(&o.DNS, "dns", nil, "name server")
 	f.StringArrayVar(&o.DNSSearch, "dns-search", nil, "search domain")
 	f.StringArrayVar(&o.DNSOptions, "dns-option", nil, "resolver option")
@@ -85,11 +85,11 @@ func New(f *flags.Set) *Run {
 	f.StringVar(&o.cidfile, "cidfile", "", "write the container's id to a file")
 	f.StringArrayVar(&o.ulimits, "ulimit", nil, "NAME=SOFT[:HARD]")
 	f.StringVar(&o.shm, "shm-size", "", "size of /dev/shm (default 64m)")
-	f.StringVar(&o.pid, "pid", "private", "host|private")
-	f.StringVar(&o.ipc, "ipc", "private", "host|private")
-	f.StringVar(&o.uts, "uts", "private", "host|private")
-	f.StringVar(&o.cgroupns, "cgroupns", "private", "host|private")
-	f.StringVar(&o.userns, "userns", "host", "host|private|keep-id")
+	f.StringVar(&o.pid, "pid", "private", "host|private|container:NAME|ns:PATH")
+	f.StringVar(&o.ipc, "ipc", "", "host|shareable|private|none|container:NAME|ns:PATH (default: shareable)")
+	f.StringVar(&o.uts, "uts", "private", "host|private|container:NAME|ns:PATH")
+	f.StringVar(&o.cgroupns, "cgroupns", "private", "host|private|container:NAME|ns:PATH")
+	f.StringVar(&o.userns, "userns", "host", "host|private|keep-id|container:NAME|ns:PATH")
 	return o
 }
 
@@ -156,6 +156,11 @@ func (o *Run) prepare(s Streams, args []string, cold *Cold) (host container.Host
 	}
 	if o.replace {
 		if err := o.removeNamesake(host); err != nil {
+			return host, err
+		}
+	}
+	if o.Joins != nil {
+		if err := o.lookupJoins(host); err != nil {
 			return host, err
 		}
 	}

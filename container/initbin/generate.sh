@@ -6,7 +6,7 @@ build() {
 	"$1" -Os -static -nostdlib -nostartfiles -ffreestanding -fno-stack-protector -fno-asynchronous-unwind-tables -fno-pic -no-pie \
 		-Wall -Werror -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,norelro -Wl,-n -s -o "$3" "$2"
 }
-for part in initbin/init guard/guard; do
+for part in initbin/init initbin/pause guard/guard; do
 	build gcc "${part%/*}/src/${part#*/}.c" "${part}_amd64.elf"
 	build aarch64-linux-gnu-gcc "${part%/*}/src/${part#*/}.c" "${part}_arm64.elf"
 done

@@ -1,0 +1,104 @@
+package start
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"containers/rl/container"
+)
+
+// checkNamespaces reads the modes of the namespaces but the network's
+// (podman-run(1), docker-run(1)): "" is the default.
+func (o *Run) checkNamespaces() error {
+	for _, ns := range []struct {
+		flag, value string
+		host        *bool
+		join        func(*container.Joins) *string
+	}{
+		{"pid", o.pid, &o.HostPID, func(j *container.Joins) *string { return &j.PID }},
+		{"ipc", o.ipc, &o.HostIPC, func(j *container.Joins) *string { return &j.IPC }},
+		{"uts", o.uts, &o.HostUTS, func(j *container.Joins) *string { return &j.UTS }},
+		{"cgroupns", o.cgroupns, &o.HostCgroup, func(j *container.Joins) *string { return &j.Cgroup }},
+		{"userns", o.userns, nil, func(j *container.Joins) *string { return &j.User }},
+	} {
+		switch {
+		case ns.value == "" || ns.value == "private":
+			if ns.flag == "ipc" {
+				o.PrivateIPC = ns.value != ""
+			}
+		case ns.value == "host":
+			if ns.host != nil {
+				*ns.host = true
+			}
+		case ns.flag == "ipc" && ns.value == "none":
+			o.NoShm = true
+		case ns.flag == "ipc" && ns.value == "shareable":
+		case ns.flag == "userns" && ns.value == "keep-id":
+			o.KeepID = true
+		default:
+			if err := o.join(ns.flag, ns.value, ns.join); err != nil {
+				return err
+			}
+		}
+	}
+	if o.flags.Changed("hostname") && (o.HostUTS || o.Joins != nil && o.Joins.UTS != "") {
+		return errors.New("conflicting options: hostname and the UTS mode")
+	}
+	if o.HostIPC && o.shm != "" {
+		return errors.New("cannot set shmsize when running in the host IPC Namespace")
+	}
+	return nil
+}
+
+// join reads container:NAME and ns:PATH.
+func (o *Run) join(flag, value string, which func(*container.Joins) *string) error {
+	kind, of, _ := strings.Cut(value, ":")
+	switch {
+	case kind != "container" && kind != "ns":
+		return fmt.Errorf("--%s %s: unrecognized namespace mode %[2]s passed: host, private, container:NAME or ns:PATH", flag, value)
+	case of == "":
+		return fmt.Errorf("--%s %s: namespace mode %s requires a value", flag, value, kind)
+	case kind == "ns":
+		if _, err := os.Stat(of); err != nil {
+			return fmt.Errorf("--%s: cannot find specified namespace path: %w", flag, err)
+		}
+	}
+	if o.Joins == nil {
+		o.Joins = &container.Joins{}
+	}
+	*which(o.Joins) = value
+	return nil
+}
+
+// checkJoinedNetwork refuses what the other container has decided already.
+func (o *Run) checkJoinedNetwork() error {
+	o.Network = container.NetworkJoined
+	if len(o.DNS)+len(o.DNSSearch)+len(o.DNSOptions) > 0 && strings.HasPrefix(o.network, "container:") {
+		return errors.New("conflicting options: dns and the network mode: container")
+	}
+	if len(o.AddHost) > 0 && strings.HasPrefix(o.network, "container:") {
+		return errors.New("cannot set extra host entries when the container is joined to another containers network namespace: invalid configuration")
+	}
+	return o.join("network", o.network, func(j *container.Joins) *string { return &j.Network })
+}
+
+// lookupJoins turns names into ids: a name may be another's later.
+func (o *Run) lookupJoins(host container.Host) error {
+	for _, one := range o.Joins.All() {
+		ref, ok := strings.CutPrefix(*one.To, "container:")
+		if !ok {
+			continue
+		}
+		info, err := one.Lookup(host.Dirs, ref)
+		if err != nil {
+			return err
+		}
+		*one.To = "container:" + info.ID
+		if one.Kind == "uts" {
+			o.Hostname = info.Options.Hostname
+		}
+	}
+	return nil
+}
