@@ -12,11 +12,15 @@
 // config's; making it inside the namespace is left to the caller, who hands
 // the prepared descriptor to Serve.
 //
-// The host's loopback cannot be reached unless config.Config.HostLoopback maps it to
-// the gateway's address. Where the kernel refuses an offload, packets cross
+// Published ports go the other way: a connection to a socket of the host is
+// repeated inside, from the client's own address where that can be (see ways).
+//
+// The host's loopback cannot be reached unless config.Network.HostLoopback maps it to
+// the gateway's address, which else stands for the host's outer one. Where the kernel refuses an offload, packets cross
 // one by one and slower; where it refuses ping sockets, echo requests stay
 // unanswered; where the host has no IPv6, connections are reset.
 //
 // The stack is built when the first packet arrives that asks something of it:
-// neighbour and router discovery of an idle namespace do not count.
+// neighbour and router discovery of an idle namespace do not count. A connection
+// to a published port is the other thing that asks.
 package netslirp

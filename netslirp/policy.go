@@ -1,6 +1,7 @@
 package netslirp
 
 import (
+	"net"
 	"net/netip"
 
 	"containers/rl/netslirp/config"
@@ -12,6 +13,9 @@ type network struct {
 	Gateway4, Gateway6 netip.Addr
 	DNS4, DNS6         netip.Addr
 	HostLoopback       bool
+	// outer gives an address of the host, but for its loopback, that the
+	// gateway's stands for; nil, or an invalid one: for none.
+	outer func(six bool) netip.Addr
 }
 
 func newNetwork(n config.Network) network {
@@ -24,6 +28,25 @@ func newNetwork(n config.Network) network {
 	return a
 }
 
+// outerAddress is the one from which the host would send to others. What
+// listens there is reached under its own name too.
+func outerAddress(six bool) netip.Addr {
+	protocol, elsewhere := "udp4", "198.51.100.1:9" // RFC 5737; nothing is sent
+	if six {
+		protocol, elsewhere = "udp6", "[2001:db8::1]:9" // RFC 3849
+	}
+	conn, err := net.Dial(protocol, elsewhere)
+	if err != nil {
+		return netip.Addr{}
+	}
+	defer conn.Close()
+	own, _ := netip.ParseAddrPort(conn.LocalAddr().String())
+	if addr := own.Addr().Unmap().WithZone(""); addr.IsGlobalUnicast() {
+		return addr
+	}
+	return netip.Addr{}
+}
+
 // target says where on the host a flow to dst goes, or that it may not. The
 // container must not meet what listens on the host's loopback in the belief
 // that only the host's own users reach it.
@@ -34,6 +57,9 @@ func (c *network) target(dst netip.AddrPort) (netip.AddrPort, bool) {
 		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), dst.Port()), true
 	case c.Gateway6.IsValid() && addr == c.Gateway6 && c.HostLoopback:
 		return netip.AddrPortFrom(netip.IPv6Loopback(), dst.Port()), true
+	case c.outer != nil && (addr == c.Gateway4 || addr == c.Gateway6):
+		own := c.outer(addr.Is6())
+		return netip.AddrPortFrom(own, dst.Port()), own.IsValid()
 	case c.Address4.Contains(addr), c.Address6.IsValid() && c.Address6.Contains(addr):
 		return netip.AddrPort{}, false // nobody else lives in our network
 	case !addr.IsGlobalUnicast(), unspecified4(addr), hidesIPv4(addr):

@@ -2,6 +2,7 @@ package netslirp
 
 import (
 	"fmt"
+	"io"
 	"net/netip"
 	"sync"
 
@@ -27,6 +28,8 @@ type Server struct {
 	stack   *stack.Stack // nil until a packet asks for it
 	echoes  echoes
 	closing bool
+
+	published []io.Closer // set by Serve alone
 }
 
 const nic = 1
@@ -41,8 +44,8 @@ const (
 
 // Serve takes over the descriptor of a TUN device that config.Prepare has
 // prepared, and serves it until Close. first is a packet that was read from it
-// before, and Serve's from now on, or nil.
-func Serve(tun int, n config.Network, first []byte) (*Server, error) {
+// before, and Serve's from now on, or nil. published are Serve's as well.
+func Serve(tun int, n config.Network, first []byte, published ...config.Listener) (*Server, error) {
 	l, err := newLink(tun, n.MTU)
 	if err != nil {
 		return nil, fmt.Errorf("serving %s: %w", config.DeviceName, err)
@@ -52,8 +55,15 @@ func Serve(tun int, n config.Network, first []byte) (*Server, error) {
 		l.file.Close()
 		return nil, err
 	}
+	s.cfg.outer = outerAddress
 	s.echoes.server = s
 	go s.receive(first)
+	for _, l := range published {
+		if err := s.publish(l); err != nil {
+			s.Close()
+			return nil, err
+		}
+	}
 	return s, nil
 }
 
@@ -63,6 +73,9 @@ func (s *Server) Close() error {
 	s.closing = true
 	st := s.stack
 	s.mu.Unlock()
+	for _, p := range s.published {
+		_ = p.Close()
+	}
 	err := s.link.file.Close()
 	<-s.ended
 	s.echoes.close()
@@ -94,12 +107,18 @@ func (s *Server) wanted(data []byte) bool {
 		s.echoes.request(data)
 		return false
 	}
+	return s.running() != nil
+}
+
+// running is the stack, which is built for the first who asks; nil when the
+// server ends.
+func (s *Server) running() *stack.Stack {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stack == nil && !s.closing {
 		s.stack = s.build()
 	}
-	return s.stack != nil
+	return s.stack
 }
 
 // addresses of a packet, and its protocol or next header.
