@@ -38,6 +38,7 @@ func Commands() []Command {
 		{"wait", "CONTAINER...", "Wait until containers end, and print their status", waitFlags},
 		{"rm", "[FLAGS] CONTAINER...", "Remove containers", rmFlags},
 		{"ps", "[FLAGS]", "List containers", psFlags},
+		{"port", "[FLAGS] CONTAINER [PORT[/PROTOCOL]]", "List the published ports of a container", portFlags},
 		{"cp", "[FLAGS] CONTAINER:PATH|PATH|- CONTAINER:PATH|PATH|-", "Copy files into and out of containers", cpFlags},
 		{"diff", "[FLAGS] CONTAINER", "List what a container changed of its image's files", diffFlags},
 		{"commit", "[FLAGS] CONTAINER [IMAGE]", "Make an image of a container's changes", commitFlags},

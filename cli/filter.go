@@ -71,6 +71,8 @@ func psFilter(key, value string, list []*container.Info) (containerTest, error) 
 		return func(i *container.Info) bool { return i.Status == container.StatusExited && i.Ended.Code == int(code) }, nil
 	case "ancestor":
 		return ancestorTest(value)
+	case "publish", "expose":
+		return portFilter(key, value)
 	case "before", "since":
 		return ageTest(key, value, list)
 	case "until":
@@ -92,7 +94,7 @@ func psFilter(key, value string, list []*container.Info) (containerTest, error) 
 	case "is-task":
 		return swarmTest(value)
 	}
-	return nil, fmt.Errorf("%s is an invalid filter: id, name, label, exited, status, ancestor, before, since, until, volume, health, pod, network or restart-policy", key)
+	return nil, fmt.Errorf("%s is an invalid filter: id, name, label, exited, status, ancestor, before, since, until, volume, health, pod, network, publish, expose or restart-policy", key)
 }
 
 // idTest: hex digits are the beginning of an id, the rest is a regular expression.

@@ -5,7 +5,7 @@ package cli
 var groups = map[string]map[string][]string{
 	"container": {
 		"attach": {"attach"}, "commit": {"commit"}, "cp": {"cp"}, "diff": {"diff"}, "export": {"export"}, "create": {"create"}, "exec": {"exec"}, "inspect": {"inspect", "--type", "container"}, "kill": {"kill"},
-		"list": {"ps"}, "logs": {"logs"}, "ls": {"ps"}, "pause": {"pause"}, "ps": {"ps"}, "rename": {"rename"}, "restart": {"restart"},
+		"list": {"ps"}, "logs": {"logs"}, "ls": {"ps"}, "pause": {"pause"}, "port": {"port"}, "ps": {"ps"}, "rename": {"rename"}, "restart": {"restart"},
 		"rm": {"rm"}, "run": {"run"}, "stats": {"stats"}, "start": {"start"}, "stop": {"stop"}, "top": {"top"}, "unpause": {"unpause"}, "wait": {"wait"},
 		"exists": {"container exists"}, "prune": {"container prune"},
 	},

@@ -70,7 +70,9 @@ type inspectedHost struct {
 		Name              string
 		MaximumRetryCount int
 	}
-	Binds []string
+	Binds           []string
+	PortBindings    map[string][]portBinding
+	PublishAllPorts bool
 	inspectedHostRest
 }
 
@@ -78,6 +80,7 @@ type inspectedConfig struct {
 	Hostname, User, WorkingDir, Image string
 	Env, Cmd, Entrypoint              []string
 	Labels                            map[string]string
+	ExposedPorts                      map[string]struct{} `json:",omitempty"`
 	Tty, OpenStdin                    bool
 	StopSignal                        string
 	StopTimeout                       int
@@ -85,17 +88,12 @@ type inspectedConfig struct {
 	inspectedConfigRest
 }
 
-type inspectedNetwork struct {
-	IPAddress, Gateway, GlobalIPv6Address string
-	IPPrefixLen                           int
-	Ports                                 map[string]any
-}
-
 func inspectContainer(host container.Host, i *container.Info) inspected {
 	o := &i.Options
 	v := inspected{ID: i.ID, Created: stamp(i.Created), Image: i.ImageID, ImageName: i.Image, Name: i.Name(), RestartCount: i.State.Restarts, Driver: "overlay",
 		LogPath: i.LogPath(), HostnamePath: path.Join(i.Dir, "hostname"), ResolvConfPath: path.Join(i.Dir, "resolv.conf"), HostsPath: path.Join(i.Dir, "hosts"),
 		State: inspectState(i), HostConfig: inspectHost(o), Config: inspectConfig(i), Mounts: inspectMounts(i), NetworkSettings: inspectNetwork(o)}
+	inspectPorts(&v, i)
 	if len(i.Command) > 0 {
 		v.Path, v.Args = i.Command[0], i.Command[1:]
 	}
@@ -130,7 +128,7 @@ func inspectHost(o *container.Options) inspectedHost {
 		}
 		return cmp.Or(joined, own)
 	}
-	h := inspectedHost{NetworkMode: cmp.Or(j.Network, o.Network.String()), PidMode: mode(j.PID, o.HostPID, "private"), IpcMode: mode(j.IPC, o.HostIPC, ipcMode(o)),
+	h := inspectedHost{NetworkMode: o.NetworkMode(), PidMode: mode(j.PID, o.HostPID, "private"), IpcMode: mode(j.IPC, o.HostIPC, ipcMode(o)),
 		UTSMode: mode(j.UTS, o.HostUTS, "private"), CgroupMode: mode(j.Cgroup, o.HostCgroup, "private"), UsernsMode: j.User,
 		AutoRemove: o.Remove, Privileged: o.Privileged, ReadonlyRootfs: o.ReadOnly, Init: o.Init, CapAdd: o.CapAdd, CapDrop: o.CapDrop, Dns: o.DNS,
 		DnsSearch: o.DNSSearch, DnsOptions: o.DNSOptions, ExtraHosts: o.AddHost, ShmSize: o.ShmSize, Ulimits: inspectUlimits(o)}
@@ -189,15 +187,6 @@ func inspectMounts(i *container.Info) []inspectedMount {
 		list = append(list, v)
 	}
 	return list
-}
-
-func inspectNetwork(o *container.Options) inspectedNetwork {
-	n := inspectedNetwork{Ports: map[string]any{}}
-	if o.Network == container.NetworkSlirp {
-		text := func(a [4]byte) string { return fmt.Sprintf("%d.%d.%d.%d", a[0], a[1], a[2], a[3]) }
-		n.IPAddress, n.Gateway, n.IPPrefixLen = text(o.Slirp.Address4), text(o.Slirp.Gateway4), o.Slirp.Bits4
-	}
-	return n
 }
 
 // inspectedImage is an image as docker and podman show it.

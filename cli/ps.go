@@ -43,7 +43,7 @@ func psFlags(f *flags.Set) func(Streams, []string) error {
 	f.StringVarP(&o.watch, "watch", "w", "", "show them again every so many seconds")
 	f.Bool("external", false, "accepted for podman's sake: rl has no others")
 	f.Bool("sync", false, "accepted for podman's sake: what is shown is always the kernel's word")
-	f.StringArrayVarP(&o.filters, "filter", "f", nil, "id|name|label|status|exited|ancestor|before|since|until|volume|health|pod|network=VALUE")
+	f.StringArrayVarP(&o.filters, "filter", "f", nil, "id|name|label|status|exited|ancestor|before|since|until|volume|health|pod|network|publish|expose=VALUE")
 	return func(s Streams, args []string) error {
 		if err := exactly("ps", args, 0); err != nil {
 			return err
@@ -111,9 +111,9 @@ func (o *listingOptions) show(s Streams) error {
 			return err
 		}
 	}
-	rows := []psRow{}
+	rows, seen := []psRow{}, exposer{}
 	for _, i := range list {
-		row := psRow{info: i, long: o.long}
+		row := psRow{info: i, long: o.long, seen: seen}
 		if size, ok := measured[i.ID]; ok {
 			row.size = &size
 		}

@@ -16,6 +16,7 @@ type psRow struct {
 	info *container.Info
 	long bool
 	size *sizes // nil: not asked for
+	seen exposer
 }
 
 // psColumns are what a template of --format can name (podman-ps(1),
@@ -26,7 +27,7 @@ var psColumns = map[string]column[psRow]{
 	"Command": {"COMMAND", func(r psRow) any { return r.command() }}, "CreatedAt": {"CREATED AT", func(r psRow) any { return r.info.Created.Local().String() }},
 	"Created": {"CREATED", func(r psRow) any { return r.info.Created.Local() }}, "CreatedHuman": {"CREATED", psRow.age}, "RunningFor": {"RUNNING FOR", psRow.age},
 	"Status": {"STATUS", func(r psRow) any { return r.status() }}, "State": {"STATE", func(r psRow) any { return string(r.info.Status) }},
-	"Ports": {"PORTS", func(r psRow) any { return portsText(r.info) }}, "Labels": {"LABELS", func(r psRow) any { return r.labels() }},
+	"Ports": {"PORTS", func(r psRow) any { return portsText(r.info, r.seen.of(r.info)) }}, "Labels": {"LABELS", func(r psRow) any { return r.labels() }},
 	"Size": {"SIZE", psRow.sized}, "Pid": {"PID", func(r psRow) any { return r.pid() }}, "PID": {"PID", func(r psRow) any { return r.pid() }},
 	"ExitCode": {"EXIT CODE", func(r psRow) any { return r.info.Ended.Code }}, "Exited": {"EXITED", func(r psRow) any { return r.exited() }},
 	"ExitedAt":  {"EXITED AT", func(r psRow) any { return unixOr(r.info.Ended.Finished) }},
@@ -173,7 +174,7 @@ type psJSON struct {
 	Pid        int
 	Pod        string
 	PodName    string
-	Ports      any
+	Ports      []portJSON
 	Restarts   int
 	Size       *sizes
 	StartedAt  int64

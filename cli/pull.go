@@ -130,7 +130,8 @@ func pullInside(s Streams, args []string) error {
 }
 
 // cold is what package start lacks.
-var cold = &start.Cold{Find: findImage, Seccomp: seccomp, Network: netslirp.ParseOptions, CheckHost: netslirp.CheckHost, CheckDNS: netslirp.CheckDNS}
+var cold = &start.Cold{Find: findImage, Seccomp: seccomp, Network: netslirp.ParseOptions, CheckHost: netslirp.CheckHost, CheckDNS: netslirp.CheckDNS,
+	Publish: netslirp.ParsePublish, Expose: netslirp.ParseExpose, Exposed: exposedPorts, MAC: netslirp.ParseMAC}
 
 // runFlags is the command run, when package start could not begin it.
 func runFlags(f *flags.Set) func(Streams, []string) error {
@@ -171,8 +172,8 @@ func Continue(running *container.Running, s Streams) int {
 	return start.Done(s, running.Finish(serve))
 }
 
-func serve(tun int, n config.Network, first []byte) (io.Closer, error) {
-	return netslirp.Serve(tun, n, first)
+func serve(tun int, n config.Network, first []byte, published []config.Listener) (io.Closer, error) {
+	return netslirp.Serve(tun, n, first, published...)
 }
 
 func seccomp(text []byte, caps []string) (*specs.LinuxSeccomp, error) {

@@ -6,19 +6,13 @@ import "containers/rl/container"
 // show it.
 
 // networksOf are the networks it is joined to, by name.
-func networksOf(i *container.Info) []string { return []string{i.Options.Network.String()} }
+func networksOf(i *container.Info) []string { return []string{i.Options.NetworkMode()} }
 
 // podOf is the id and the name of its pod, or nothing.
 func podOf(*container.Info) (id, name string) { return "", "" }
 
 // infra: it is there to hold the namespaces of a pod.
 func infra(*container.Info) bool { return false }
-
-// portsText is docker's column.
-func portsText(*container.Info) string { return "" }
-
-// portsJSON is podman's list, or nil.
-func portsJSON(*container.Info) any { return nil }
 
 // dependencies are the containers whose namespaces it is in.
 func dependencies(*container.Info) []string { return []string{} }

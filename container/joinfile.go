@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path"
-	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -48,7 +47,7 @@ type joinLists struct{ env, labels, groups, caps, namespaces, uids, gids, mounts
 func standsAlone(o *Options) bool {
 	return o.Remove && !o.Detached && o.Seccomp == nil && o.Joins == nil && o.Pod == nil &&
 		len(o.Rlimits) == 0 && o.ShmSize == 0 && len(o.Annotations) == 0 && o.Health == nil && o.Log == (Log{}) &&
-		reflect.DeepEqual(o.Slirp, netconfig.Default())
+		plainNetwork(o)
 }
 
 func fieldsOf(i *Info, spec *specs.Spec, l *joinLists, uid, gid *int) joinFields {

@@ -77,6 +77,10 @@ type Options struct {
 	DNSSearch  []string          `json:",omitzero"`
 	DNSOptions []string          `json:",omitzero"`
 	AddHost    []string          `json:",omitzero"`
+	Naming     *Naming           `json:",omitzero"` // nil: nothing was asked for
+	Ports      []netconfig.Port  `json:",omitzero"` // published
+	Exposed    []string          `json:",omitzero"` // "80/tcp", beside the image's
+	PublishAll bool              `json:",omitzero"`
 	HostPID    bool              `json:",omitzero"`
 	HostIPC    bool              `json:",omitzero"`
 	HostUTS    bool              `json:",omitzero"`

@@ -249,7 +249,7 @@ func (p *plan) tun(sock userns.Slot) {
 		open.OrElse(none)
 	}
 	tun := open.Save()
-	req := netconfig.DeviceRequest()
+	req := cfg.DeviceRequest()
 	p.Do("making device", name, unix.SYS_IOCTL, tun.Arg(), userns.Int(unix.TUNSETIFF), p.Bytes(req[:]))
 	p.Do("keeping device", name, unix.SYS_IOCTL, tun.Arg(), userns.Int(unix.TUNSETPERSIST), userns.Int(1))
 	p.park(tunDevice, tun, p.shared.tun)
@@ -261,7 +261,10 @@ func (p *plan) tun(sock userns.Slot) {
 	}
 	p.ifreq(sock, "setting the netmask of", name, unix.SIOCSIFNETMASK, inetRequest(mask))
 	p.ifreq(sock, "setting the mtu of", name, unix.SIOCSIFMTU, order.AppendUint32(nil, uint32(cfg.MTU)))
-	p.ifreq(sock, "starting", name, unix.SIOCSIFFLAGS, flagsRequest(unix.IFF_UP))
+	if cfg.Ethernet() {
+		p.ifreq(sock, "setting the Ethernet address of", name, unix.SIOCSIFHWADDR, cfg.AddressRequest())
+	}
+	p.ifreq(sock, "starting", name, unix.SIOCSIFFLAGS, flagsRequest(cfg.Flags()))
 	route := make([]byte, 120) // struct rtentry
 	copy(route[8:], inetRequest([4]byte{}))
 	copy(route[24:], inetRequest(cfg.Gateway4))

@@ -79,6 +79,9 @@ func Again(h Host, i *Info, byPolicy bool) (*Running, error) {
 // Create makes a container's directory and record, and starts nothing.
 func Create(h Host, o *Options) error {
 	o.fromImage()
+	if err := choosePorts(o.Ports); err != nil {
+		return err
+	}
 	c, err := h.Dirs.CreateContainer(o.ID, "", o.Image)
 	if err != nil {
 		return err
@@ -109,12 +112,17 @@ func start(h Host, o *Options, c *storage.Container, restarts int) (r *Running, 
 			return nil, err
 		}
 	}
+	r = &Running{host: h, again: c != nil, restarted: restarts}
+	if err := r.publish(o.Ports); err != nil {
+		return nil, err
+	}
 	// The child comes first: its id maps are written while the rest is computed.
 	child, err := j.clone(o)
 	if err != nil {
+		r.unpublish()
 		return nil, err
 	}
-	r = &Running{child: child, host: h, storage: c, again: c != nil, restarted: restarts}
+	r.child, r.storage = child, c
 	defer func() {
 		if err != nil {
 			child.Kill()
@@ -199,6 +207,7 @@ func (r *Running) release(err *error) {
 	if r.input != nil {
 		r.input.close()
 	}
+	r.unpublish()
 	c := r.storage
 	r.storage = nil
 	switch {
@@ -339,7 +348,15 @@ func (p *plan) generate(dir string) error {
 	if p.o.Network == NetworkSlirp {
 		cfg = &p.o.Slirp
 	}
-	hosts := netconfig.Hosts(p.o.Hostname, p.o.AddHost, cfg)
+	var base []byte
+	if p.o.Network == NetworkHost {
+		base, _ = readFile("/etc/hosts") // the names that are true there are true here
+	}
+	names := []string{p.o.Hostname}
+	if p.o.Name != "" && p.o.Name != p.o.Hostname {
+		names = append(names, p.o.Name)
+	}
+	hosts := netconfig.Hosts(names, p.o.AddHost, cfg, base)
 	host, err := readFile("/etc/resolv.conf")
 	if err != nil && !errors.Is(err, unix.ENOENT) {
 		return err
@@ -348,11 +365,16 @@ func (p *plan) generate(dir string) error {
 		return p.shareFiles(dir, p.join.files)
 	}
 	resolv := netconfig.ResolvConf(host, cfg, p.o.DNS, p.o.DNSSearch, p.o.DNSOptions)
+	naming := p.o.naming()
 	for _, f := range []struct {
 		path *string
 		name string
 		text []byte
-	}{{&p.files.hosts, "hosts", hosts}, {&p.files.resolv, "resolv.conf", resolv}, {&p.files.hostname, "hostname", []byte(p.o.Hostname + "\n")}} {
+		none bool // the image's own stays
+	}{{&p.files.hosts, "hosts", hosts, naming.NoHosts}, {&p.files.resolv, "resolv.conf", resolv, naming.NoDNS}, {&p.files.hostname, "hostname", []byte(p.o.Hostname + "\n"), false}} {
+		if f.none {
+			continue
+		}
 		*f.path = path.Join(dir, f.name)
 		if err := writeFile(*f.path, f.text); err != nil {
 			return err

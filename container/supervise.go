@@ -49,14 +49,15 @@ type Running struct {
 	space      string // its mount namespace, where processes may be left at its end
 	sick       int32  // its health check wants a restart
 	input      *inputServer
+	ports      []netconfig.Listener
 }
 
 // PID is the number of the container's first process on the host.
 func (r *Running) PID() int { return r.child.PID }
 
 // Serve takes over the descriptor of the container's network device. first is
-// a packet that was read from it.
-type Serve func(tun int, n netconfig.Network, first []byte) (io.Closer, error)
+// a packet that was read from it. The published ports are its too.
+type Serve func(tun int, n netconfig.Network, first []byte, published []netconfig.Listener) (io.Closer, error)
 
 // guard starts the guard where the program can change its ids, and so lose the
 // parent-death signal; init never does.
@@ -83,8 +84,11 @@ func (r *Running) idle() (ended bool, err error) {
 		return false, nil // before Linux 5.3 the end cannot be polled for; a terminal has to be served
 	}
 	poll := []unix.PollFd{{Fd: int32(r.child.PIDFD), Events: unix.POLLIN}}
-	if r.plan.o.Network == NetworkSlirp {
+	if r.plan.o.Network == NetworkSlirp && !r.joins {
 		poll = append(poll, unix.PollFd{Fd: int32(r.plan.shared.tun), Events: unix.POLLIN})
+		for _, l := range r.ports {
+			poll = append(poll, unix.PollFd{Fd: int32(l.FD), Events: unix.POLLIN})
+		}
 	}
 	for _, stage := range []struct {
 		limit time.Duration
@@ -129,6 +133,8 @@ func (r *Running) await(poll []unix.PollFd, limit time.Duration) (ended, wanted 
 			return false, false, nil
 		case poll[0].Revents != 0:
 			return true, false, nil
+		case slices.ContainsFunc(poll[min(2, len(poll)):], func(p unix.PollFd) bool { return p.Revents != 0 }):
+			return false, true, nil // a published port
 		case r.packet():
 			return false, true, nil
 		}
@@ -138,15 +144,14 @@ func (r *Running) await(poll []unix.PollFd, limit time.Duration) (ended, wanted 
 // packet reads one, and says whether the stack has to answer it.
 func (r *Running) packet() bool {
 	if r.buffer == nil {
-		r.buffer = make([]byte, netconfig.HeaderSize+1<<16)
+		r.buffer = make([]byte, netconfig.HeaderSize+netconfig.EtherSize+1<<16)
 	}
-	buf := r.buffer
-	n, err := unix.Read(r.plan.shared.tun, buf)
-	if err != nil || n <= netconfig.HeaderSize || !netconfig.Wanted(buf[netconfig.HeaderSize:n]) {
+	n, err := unix.Read(r.plan.shared.tun, r.buffer)
+	if err != nil {
 		return false
 	}
-	r.first = buf[netconfig.HeaderSize:n]
-	return true
+	r.first = r.plan.o.Slirp.Packet(r.buffer[:n])
+	return netconfig.Wanted(r.first)
 }
 
 // Finish serves the container until its first process ends, and removes what
@@ -211,7 +216,9 @@ func (r *Running) log() (*logger, error) {
 func (r *Running) serve(serve Serve) (io.Closer, error) {
 	tun := r.plan.shared.tun
 	r.plan.shared.tun = -1 // the server's now
-	return serve(tun, r.plan.o.Slirp, r.first)
+	ports := r.ports
+	r.ports = nil
+	return serve(tun, r.plan.o.Slirp, r.first, ports)
 }
 
 func (r *Running) status(drained func()) error {

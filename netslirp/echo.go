@@ -145,5 +145,6 @@ func (e *echoes) answer(request, message []byte) {
 		m := header.ICMPv6(packet[header.IPv6MinimumSize:])
 		m.SetChecksum(header.ICMPv6Checksum(header.ICMPv6ChecksumParams{Header: m, Src: address16(dst), Dst: address16(src)}))
 	}
-	_, _ = e.server.link.file.Write(append(make([]byte, config.HeaderSize), packet...))
+	var buf [config.HeaderSize + config.EtherSize]byte
+	_, _ = e.server.link.file.Write(append(e.server.link.head(&buf, header.IPVersion(packet)), packet...))
 }

@@ -37,22 +37,54 @@ type link struct {
 	mu         sync.RWMutex
 	dispatcher stack.NetworkDispatcher
 	mtu        uint32
+
+	ether []byte // an Ethernet header but for its type; nil: the device has none
 }
 
-func newLink(tun int, mtu int) (*link, error) {
+func newLink(tun int, n *config.Network) (*link, error) {
 	file := os.NewFile(uintptr(tun), "/dev/net/tun")
 	conn, err := file.SyscallConn()
 	if err != nil {
 		file.Close()
 		return nil, err
 	}
-	return &link{file: file, conn: conn, mtu: uint32(mtu)}, nil
+	l := &link{file: file, conn: conn, mtu: uint32(n.MTU)}
+	if n.Ethernet() {
+		l.ether = append(append([]byte{}, n.MAC[:]...), gatewayMAC[:]...)
+	}
+	return l, nil
+}
+
+// gatewayMAC is ours, as the container sees it: locally administered.
+var gatewayMAC = [6]byte{0x02, 0, 0, 0, 0, 0x02}
+
+// headSize is what stands before each packet.
+func (l *link) headSize() int {
+	if l.ether != nil {
+		return config.HeaderSize + config.EtherSize
+	}
+	return config.HeaderSize
+}
+
+// head makes what stands before a packet of an IP version, all zeros but for
+// the Ethernet header.
+func (l *link) head(buf *[config.HeaderSize + config.EtherSize]byte, version int) []byte {
+	if l.ether == nil {
+		return buf[:config.HeaderSize]
+	}
+	kind := uint16(unix.ETH_P_IP)
+	if version == header.IPv6Version {
+		kind = unix.ETH_P_IPV6
+	}
+	copy(buf[config.HeaderSize:], l.ether)
+	binary.BigEndian.PutUint16(buf[config.HeaderSize+len(l.ether):], kind)
+	return buf[:]
 }
 
 // read waits for a packet and leaves it in view, whose size is largestPacket.
 func (l *link) read(view []byte) (n int, err error) {
-	var head [config.HeaderSize]byte
-	vectors := [2]unix.Iovec{vector(head[:]), vector(view)}
+	var head [config.HeaderSize + config.EtherSize]byte
+	vectors := [2]unix.Iovec{vector(head[:l.headSize()]), vector(view)}
 	var errno syscall.Errno
 	err = l.conn.Read(func(fd uintptr) bool {
 		var r uintptr
@@ -71,7 +103,7 @@ func (l *link) read(view []byte) (n int, err error) {
 	if errno != 0 {
 		return 0, errno
 	}
-	return max(n-config.HeaderSize, 0), nil
+	return max(n-l.headSize(), 0), nil
 }
 
 func vector(b []byte) unix.Iovec {
@@ -126,11 +158,12 @@ func (l *link) WritePackets(list stack.PacketBufferList) (int, tcpip.Error) {
 }
 
 func (l *link) write(pkt *stack.PacketBuffer) tcpip.Error {
-	var head [config.HeaderSize]byte
-	encodeHeader(head[:], pkt)
+	var buf [config.HeaderSize + config.EtherSize]byte
+	head := l.head(&buf, header.IPVersion(pkt.NetworkHeader().Slice()))
+	encodeHeader(head, pkt)
 	pieces := pkt.AsSlices()
 	var array [8]unix.Iovec
-	vectors := append(array[:0], vector(head[:]))
+	vectors := append(array[:0], vector(head))
 	if len(pieces) < maxVectors {
 		for _, p := range pieces {
 			if len(p) > 0 {
@@ -162,11 +195,11 @@ func encodeHeader(head []byte, pkt *stack.PacketBuffer) {
 	if gso.Type == stack.GSONone {
 		return
 	}
-	order := binary.NativeEndian
+	order, link := binary.NativeEndian, uint16(len(head)-config.HeaderSize)
 	size := len(pkt.TransportHeader().Slice())
 	if gso.NeedsCsum {
 		head[0] = unix.VIRTIO_NET_HDR_F_NEEDS_CSUM
-		order.PutUint16(head[6:], gso.L3HdrLen)
+		order.PutUint16(head[6:], link+gso.L3HdrLen)
 		order.PutUint16(head[8:], gso.CsumOffset)
 	}
 	if pkt.Data().Size() <= int(gso.MSS) {
@@ -176,6 +209,6 @@ func encodeHeader(head []byte, pkt *stack.PacketBuffer) {
 	if gso.Type == stack.GSOTCPv6 {
 		head[1] = unix.VIRTIO_NET_HDR_GSO_TCPV6
 	}
-	order.PutUint16(head[2:], gso.L3HdrLen+uint16(size))
+	order.PutUint16(head[2:], link+gso.L3HdrLen+uint16(size))
 	order.PutUint16(head[4:], gso.MSS)
 }

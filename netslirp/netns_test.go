@@ -60,7 +60,7 @@ func makeDevice(cfg *config.Network) error {
 	if err != nil {
 		return fmt.Errorf("opening /dev/net/tun: %w", err)
 	}
-	req := config.DeviceRequest()
+	req := cfg.DeviceRequest()
 	if err := request(tun, unix.TUNSETIFF, req[:]); err != nil {
 		return fmt.Errorf("making %s: %w", config.DeviceName, err)
 	}
@@ -88,6 +88,14 @@ func configure(cfg *config.Network) error {
 	}
 	defer unix.Close(sock)
 	order := binary.NativeEndian
+	if cfg.Ethernet() {
+		var req [40]byte
+		copy(req[:], config.DeviceName)
+		copy(req[16:], cfg.AddressRequest())
+		if err := request(sock, unix.SIOCSIFHWADDR, req[:]); err != nil {
+			return fmt.Errorf("setting the Ethernet address: %w", err)
+		}
+	}
 	inet := func(a [4]byte) []byte {
 		return append(order.AppendUint16(nil, unix.AF_INET), 0, 0, a[0], a[1], a[2], a[3])
 	}
@@ -101,7 +109,7 @@ func configure(cfg *config.Network) error {
 		{unix.SIOCSIFADDR, config.DeviceName, inet(cfg.Address4)},
 		{unix.SIOCSIFNETMASK, config.DeviceName, inet(mask)},
 		{unix.SIOCSIFMTU, config.DeviceName, order.AppendUint32(nil, uint32(cfg.MTU))},
-		{unix.SIOCSIFFLAGS, config.DeviceName, order.AppendUint16(nil, unix.IFF_UP)},
+		{unix.SIOCSIFFLAGS, config.DeviceName, order.AppendUint16(nil, cfg.Flags())},
 	} {
 		var req [40]byte
 		copy(req[:], step.device)

@@ -2,6 +2,7 @@ package netslirp
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -16,10 +17,15 @@ const minMTU = 1280
 type options struct{ config.Network }
 
 // ParseOptions reads "slirp[:option=value,...]" as podman does for
-// slirp4netns: allow_host_loopback, enable_ipv6, mtu and cidr.
+// slirp4netns: allow_host_loopback, enable_ipv6, mtu and cidr; and
+// "pasta[:option,...]".
 func ParseOptions(s string) (config.Network, error) {
 	n := options{config.Default()}
 	mode, list, some := strings.Cut(s, ":")
+	if mode == "pasta" {
+		err := n.pasta(strings.Split(list, ","))
+		return n.Network, err
+	}
 	if mode != "slirp" && mode != "slirp4netns" {
 		return config.Network{}, fmt.Errorf("network %q: not slirp or slirp4netns", mode)
 	}
@@ -49,11 +55,44 @@ func (o *options) set(option string) error {
 		o.MTU, err = parseMTU(value)
 	case "cidr":
 		err = o.parseNetwork(value)
+	case "port_handler":
+		// Both are podman's. The client's address is kept by either.
+		if value != "slirp4netns" && value != "rootlesskit" {
+			err = fmt.Errorf("%q is neither slirp4netns nor rootlesskit", value)
+		}
 	default:
-		return fmt.Errorf("network option %q: unknown; known are allow_host_loopback, enable_ipv6, mtu and cidr", key)
+		return fmt.Errorf("network option %q: unknown; known are allow_host_loopback, enable_ipv6, mtu, cidr and port_handler", key)
 	}
 	if err != nil {
 		return fmt.Errorf("network option %s: %w", key, err)
+	}
+	return nil
+}
+
+// pasta reads those of passt(1)'s options that have a meaning here.
+func (o *options) pasta(words []string) (err error) {
+	for len(words) > 0 && words[0] != "" {
+		name, value, valued := strings.Cut(words[0], "=")
+		words = words[1:]
+		if name == "--mtu" || name == "-m" {
+			if !valued && len(words) > 0 {
+				value, words = words[0], words[1:]
+			}
+			if o.MTU, err = parseMTU(value); err != nil {
+				return fmt.Errorf("network option %s: %w", name, err)
+			}
+			continue
+		}
+		switch name {
+		case "-4", "--ipv4-only":
+			o.IPv6 = false
+		case "--map-gw":
+			o.HostLoopback = true
+		case "--no-map-gw":
+			o.HostLoopback = false
+		default:
+			return fmt.Errorf("network option %q: unknown; known are --mtu, --ipv4-only, --map-gw and --no-map-gw", name)
+		}
 	}
 	return nil
 }
@@ -98,6 +137,18 @@ func (o *options) parseNetwork(s string) error {
 	}
 	o.SetNetwork4(network.Masked().Addr().As4(), network.Bits())
 	return nil
+}
+
+// ParseMAC reads an Ethernet address that one device can have.
+func ParseMAC(text string) (mac [6]byte, err error) {
+	list, err := net.ParseMAC(text)
+	if err != nil {
+		return mac, fmt.Errorf("--mac-address %s: %w", text, err)
+	}
+	if len(list) != len(mac) || list[0]&1 != 0 || [6]byte(list) == mac {
+		return mac, fmt.Errorf("--mac-address %s: not the Ethernet address of one device", text)
+	}
+	return [6]byte(list), nil
 }
 
 // CheckHost refuses what is no "name:address" of --add-host.

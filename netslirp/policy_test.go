@@ -14,6 +14,10 @@ func TestParseOptions(t *testing.T) {
 		"slirp4netns:mtu=1500":                    "10.0.2.100/24 10.0.2.2 10.0.2.3 fd00::100/64 1500 false",
 		"slirp:cidr=192.168.7.0/24":               "192.168.7.100/24 192.168.7.2 192.168.7.3 fd00::100/64 65520 false",
 		"slirp:enable_ipv6=false":                 "10.0.2.100/24 10.0.2.2 10.0.2.3 invalid Prefix 65520 false",
+		"pasta":                                   "10.0.2.100/24 10.0.2.2 10.0.2.3 fd00::100/64 65520 false",
+		"pasta:--mtu,1400,-4,--map-gw":            "10.0.2.100/24 10.0.2.2 10.0.2.3 invalid Prefix 1400 true",
+		"pasta:--mtu=1401":                        "10.0.2.100/24 10.0.2.2 10.0.2.3 fd00::100/64 1401 false",
+		"slirp:port_handler=slirp4netns":          "10.0.2.100/24 10.0.2.2 10.0.2.3 fd00::100/64 65520 false",
 		"slirp:allow_host_loopback=true,mtu=1280": "10.0.2.100/24 10.0.2.2 10.0.2.3 fd00::100/64 1280 true",
 	} {
 		c, err := ParseOptions(text)
@@ -24,7 +28,7 @@ func TestParseOptions(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"", "bridge", "slirp:", "slirp:mtu", "slirp:mtu=1279", "slirp:mtu=65521", "slirp:mtu=x", "slirp:cidr=10.0.0.0/26", "slirp:cidr=::/64",
-		"slirp:cidr=127.0.0.0/8", "slirp:cidr=224.0.0.0/8", "slirp:cidr=0.0.0.0/8", "slirp:allow_host_loopback=1", "slirp:bogus=1"} {
+		"slirp:cidr=127.0.0.0/8", "slirp:cidr=224.0.0.0/8", "slirp:cidr=0.0.0.0/8", "slirp:allow_host_loopback=1", "slirp:bogus=1", "pasta:--mtu", "pasta:-T,80", "slirp:port_handler=x"} {
 		if _, err := ParseOptions(bad); err == nil {
 			t.Errorf("%q is taken", bad)
 		}

@@ -199,3 +199,28 @@ func TestPublishedUDP(t *testing.T) {
 		conn.Close()
 	}
 }
+
+// TestEthernet: a device with an address carries the same, whole and cut.
+func TestEthernet(t *testing.T) {
+	want, _ := digest(pattern(large))
+	for _, mtu := range []int{1500, 65520} {
+		for _, f := range families {
+			cfg := toHost()
+			cfg.MTU, cfg.MAC = mtu, [6]byte{2, 1, 2, 3, 4, 5}
+			address := listen(t, f.host, f.gateway, func(c *net.TCPConn) { _, _ = io.Copy(c, pattern(large)) })
+			if got := play(t, cfg, "fetch", address); got != want+"\n" {
+				t.Errorf("%s, mtu %d: the container got %s, sent was %s", f.name, mtu, got, want)
+			}
+			got := make(chan string, 1)
+			address = listen(t, f.host, f.gateway, func(c *net.TCPConn) {
+				sum, err := digest(c)
+				got <- fmt.Sprint(sum, err)
+			})
+			play(t, cfg, "send", address, fmt.Sprint(large))
+			if sum := <-got; sum != fmt.Sprint(want, nil) {
+				t.Errorf("%s, mtu %d: the host got %s, sent was %s", f.name, mtu, sum, want)
+			}
+			play(t, cfg, "ping", f.gateway)
+		}
+	}
+}

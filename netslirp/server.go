@@ -46,7 +46,7 @@ const (
 // prepared, and serves it until Close. first is a packet that was read from it
 // before, and Serve's from now on, or nil. published are Serve's as well.
 func Serve(tun int, n config.Network, first []byte, published ...config.Listener) (*Server, error) {
-	l, err := newLink(tun, n.MTU)
+	l, err := newLink(tun, &n)
 	if err != nil {
 		return nil, fmt.Errorf("serving %s: %w", config.DeviceName, err)
 	}

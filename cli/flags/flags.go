@@ -28,6 +28,7 @@ type Flag struct {
 	Default            string
 
 	changed bool
+	alias   *Flag // another name of this one
 	flag    *bool
 	text    *string
 	list    *[]string
@@ -160,8 +161,17 @@ func (s *Set) StringSliceVar(p *[]string, name string, value []string, usage str
 	s.declare(&Flag{Name: name, Usage: usage, Kind: Split, list: p})
 }
 
+// Alias declares another name of a flag that is declared already.
+func (s *Set) Alias(name, of string) {
+	f := s.long(of)
+	s.declare(&Flag{Name: name, Usage: "the same as --" + of, Kind: f.Kind, alias: f})
+}
+
 // set gives a flag a value.
 func (f *Flag) set(value string) error {
+	if f.alias != nil {
+		return f.alias.set(value)
+	}
 	switch f.Kind {
 	case Bool:
 		on, err := strconv.ParseBool(value)

@@ -10,7 +10,6 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"containers/rl/container"
-	netconfig "containers/rl/netslirp/config"
 	"containers/rl/security"
 )
 
@@ -51,55 +50,6 @@ func validName(name string) bool {
 		}
 	}
 	return true
-}
-
-func (o *Run) checkNetwork(cold *Cold) (err error) {
-	mode, _, some := strings.Cut(o.network, ":")
-	switch mode {
-	case "container", "ns":
-		return o.checkJoinedNetwork()
-	case "host":
-		o.Network = container.NetworkHost
-	case "none":
-		o.Network = container.NetworkNone
-	case "slirp", "slirp4netns", "private", "":
-		o.Network = container.NetworkSlirp
-		o.Offline = !o.flags.Changed("network") || mode == "" || mode == "private"
-	default:
-		return fmt.Errorf("--network %s: network not found: slirp, host, none, container:NAME or ns:PATH", o.network)
-	}
-	if o.Network != container.NetworkSlirp && some {
-		return fmt.Errorf("--network %s: %s takes no options", o.network, mode)
-	}
-	if mode == "none" && len(o.DNS)+len(o.DNSSearch)+len(o.DNSOptions) > 0 {
-		return errors.New("conflicting options: --network none has no use for --dns")
-	}
-	o.Slirp = netconfig.Default()
-	if !some && len(o.DNS)+len(o.AddHost) == 0 {
-		return nil
-	}
-	return o.checkAddresses(cold)
-}
-
-// checkAddresses is for what has addresses in it.
-func (o *Run) checkAddresses(cold *Cold) (err error) {
-	if cold == nil {
-		return errCold
-	}
-	for _, check := range []struct {
-		texts []string
-		one   func(string) error
-	}{{o.DNS, cold.CheckDNS}, {o.AddHost, cold.CheckHost}} {
-		for _, text := range check.texts {
-			if err := check.one(text); err != nil {
-				return err
-			}
-		}
-	}
-	if o.Network == container.NetworkSlirp {
-		o.Slirp, err = cold.Network(o.network)
-	}
-	return err
 }
 
 func (o *Run) checkSecurity() error {

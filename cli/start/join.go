@@ -75,13 +75,14 @@ func (o *Run) join(flag, value string, which func(*container.Joins) *string) err
 // checkJoinedNetwork refuses what the other container has decided already.
 func (o *Run) checkJoinedNetwork() error {
 	o.Network = container.NetworkJoined
-	if len(o.DNS)+len(o.DNSSearch)+len(o.DNSOptions) > 0 && strings.HasPrefix(o.network, "container:") {
+	mode := o.network.mode()
+	if len(o.DNS)+len(o.DNSSearch)+len(o.DNSOptions) > 0 && strings.HasPrefix(mode, "container:") {
 		return errors.New("conflicting options: dns and the network mode: container")
 	}
-	if len(o.AddHost) > 0 && strings.HasPrefix(o.network, "container:") {
+	if len(o.AddHost) > 0 && strings.HasPrefix(mode, "container:") {
 		return errors.New("cannot set extra host entries when the container is joined to another containers network namespace: invalid configuration")
 	}
-	return o.join("network", o.network, func(j *container.Joins) *string { return &j.Network })
+	return o.join("network", mode, func(j *container.Joins) *string { return &j.Network })
 }
 
 // lookupJoins turns names into ids: a name may be another's later.

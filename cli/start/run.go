@@ -21,19 +21,21 @@ import (
 // Run are the flags of run as they were typed.
 type Run struct {
 	container.Options
-	entrypoint                                                             string
-	envFile, volumes, mounts, tmpfs, securityOpt, ulimits                  []string
-	annotations, devices                                                   []string
-	umask, pidfile                                                         string
-	envHost, replace                                                       bool
-	labels, labelFile                                                      []string
-	logDriver, stopTimeout, restart                                        string
-	network, pid, ipc, uts, userns, cgroupns, pull, platform, cidfile, shm string
-	health                                                                 health
-	seccomp                                                                string // path of a profile
-	rootfs                                                                 bool
-	logOpts, notes                                                         []string
-	flags                                                                  *flags.Set
+	network network
+
+	entrypoint                                                    string
+	envFile, volumes, mounts, tmpfs, securityOpt, ulimits         []string
+	annotations, devices                                          []string
+	umask, pidfile                                                string
+	envHost, replace                                              bool
+	labels, labelFile                                             []string
+	logDriver, stopTimeout, restart                               string
+	pid, ipc, uts, userns, cgroupns, pull, platform, cidfile, shm string
+	health                                                        health
+	seccomp                                                       string // path of a profile
+	rootfs                                                        bool
+	logOpts, notes                                                []string
+	flags                                                         *flags.Set
 }
 
 // New declares the flags of run.
@@ -57,11 +59,7 @@ func New(f *flags.Set) *Run {
 	f.StringArrayVar(&o.tmpfs, "tmpfs", nil, "mount a tmpfs: /CONTAINER[:OPTIONS]")
 	f.BoolVar(&o.ReadOnly, "read-only", false, "make the root file system read-only")
 	f.StringVarP(&o.Hostname, "hostname", "h", "", "host name (default: the container's short id)")
-	f.StringVar(&o.network, "network", "slirp", "slirp[:OPTION,...]|host|none|container:NAME|ns:PATH")
-	f.StringArrayVar(&o.DNS, "dns", nil, "name server")
-	f.StringArrayVar(&o.DNSSearch, "dns-search", nil, "search domain")
-	f.StringArrayVar(&o.DNSOptions, "dns-option", nil, "resolver option")
-	f.StringArrayVar(&o.AddHost, "add-host", nil, "line of /etc/hosts: NAME:ADDRESS")
+	o.networkFlags(f)
 	f.StringSliceVar(&o.CapAdd, "cap-add", nil, "add a capability")
 	f.StringSliceVar(&o.CapDrop, "cap-drop", nil, "drop a capability")
 	f.StringArrayVar(&o.securityOpt, "security-opt", nil, "seccomp=FILE|unconfined, no-new-privileges[=false], unmask=ALL")
@@ -104,6 +102,13 @@ type Cold struct {
 	// --add-host and --dns.
 	Network             func(text string) (netconfig.Network, error)
 	CheckHost, CheckDNS func(text string) error
+	// Publish reads what --publish says, Expose one --expose, as PORT/PROTOCOL
+	// each; Exposed are the ports that an image names.
+	Publish func(texts []string) ([]netconfig.Port, error)
+	Expose  func(text string) ([]string, error)
+	Exposed func(img *storage.Image) []string
+	// MAC reads --mac-address.
+	MAC func(text string) ([6]byte, error)
 }
 
 // errCold says that a start needs what Cold has. Nothing was done yet.
@@ -171,7 +176,11 @@ func (o *Run) prepare(s Streams, args []string, cold *Cold) (host container.Host
 	} else if o.Image, err = o.find(host, args[0], cold); err != nil {
 		return host, err
 	}
-	if err = o.identify(); err != nil {
+	err = o.publish(s, cold)
+	if err == nil {
+		err = o.identify()
+	}
+	if err != nil {
 		o.Image.Close()
 	}
 	return host, err

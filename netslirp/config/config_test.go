@@ -30,14 +30,17 @@ func TestWanted(t *testing.T) {
 
 func TestHosts(t *testing.T) {
 	cfg := Default()
-	text := Hosts("box", []string{"db:1.2.3.4", "up:host-gateway", "six:[::5]"}, &cfg)
-	for _, line := range []string{"1.2.3.4\tdb", "10.0.2.2\tup", "::5\tsix", "127.0.0.1\tlocalhost", "10.0.2.2\thost.containers.internal host.docker.internal", "10.0.2.100\tbox"} {
+	text := Hosts([]string{"box", "name"}, []string{"db:1.2.3.4", "up:host-gateway", "six:[::5]"}, &cfg, nil)
+	for _, line := range []string{"1.2.3.4\tdb", "10.0.2.2\tup", "::5\tsix", "127.0.0.1\tlocalhost", "10.0.2.2\thost.containers.internal host.docker.internal", "10.0.2.100\tbox name"} {
 		if !strings.Contains("\n"+string(text), "\n"+line+"\n") {
 			t.Errorf("no line %q in\n%s", line, text)
 		}
 	}
-	if text = Hosts("box", nil, nil); strings.Contains(string(text), "internal") || !strings.Contains(string(text), "127.0.1.1\tbox") {
+	if text = Hosts([]string{"box"}, nil, nil, nil); strings.Contains(string(text), "internal") || !strings.Contains(string(text), "127.0.1.1\tbox") {
 		t.Errorf("without a network: %s", text)
+	}
+	if text = Hosts([]string{"box"}, nil, nil, []byte("127.0.0.1 localhost\n192.0.2.1 own\n")); !strings.Contains(string(text), "\n192.0.2.1 own\n") || strings.Count(string(text), "localhost") != 1 {
+		t.Errorf("with the host's network: %s", text)
 	}
 }
 

@@ -15,11 +15,50 @@ const HeaderSize = 12
 // offloads are what the stack can take: large TCP packets, checksums unfinished.
 const offloads = unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6
 
+// EtherSize is that of the Ethernet header before each packet of a device that
+// has an address of its own (IEEE 802.3: destination, source, type).
+const EtherSize = 14
+
 // DeviceRequest is the struct ifreq that makes the device by TUNSETIFF.
-func DeviceRequest() (req [40]byte) {
+func (n *Network) DeviceRequest() (req [40]byte) {
 	copy(req[:unix.IFNAMSIZ], DeviceName)
-	binary.NativeEndian.PutUint16(req[unix.IFNAMSIZ:], unix.IFF_TUN|unix.IFF_NO_PI|unix.IFF_VNET_HDR)
+	kind := uint16(unix.IFF_TUN)
+	if n.Ethernet() {
+		kind = unix.IFF_TAP
+	}
+	binary.NativeEndian.PutUint16(req[unix.IFNAMSIZ:], kind|unix.IFF_NO_PI|unix.IFF_VNET_HDR)
 	return req
+}
+
+// Ethernet says whether the device has an address. Nobody is asked for others'
+// (IFF_NOARP, netdevice(7)): the kernel then sends all to the device's own, and
+// package netslirp looks at what is inside.
+func (n *Network) Ethernet() bool { return n.MAC != [6]byte{} }
+
+// Flags are what the device is started with.
+func (n *Network) Flags() uint16 {
+	if n.Ethernet() {
+		return unix.IFF_UP | unix.IFF_NOARP
+	}
+	return unix.IFF_UP
+}
+
+// AddressRequest is the struct sockaddr of SIOCSIFHWADDR.
+func (n *Network) AddressRequest() []byte {
+	return append(binary.NativeEndian.AppendUint16(nil, unix.ARPHRD_ETHER), n.MAC[:]...)
+}
+
+// Packet cuts off what stands before a packet that was read from the device;
+// nil when there is none.
+func (n *Network) Packet(frame []byte) []byte {
+	size := HeaderSize
+	if n.Ethernet() {
+		size += EtherSize
+	}
+	if len(frame) <= size {
+		return nil
+	}
+	return frame[size:]
 }
 
 // Address6Index is where Address6Request has the device's index, 4 bytes.

@@ -11,10 +11,12 @@ import (
 // hostNames stand for the host in the container, as with podman and docker.
 var hostNames = []string{"host.containers.internal", "host.docker.internal"}
 
-// Hosts is the container's /etc/hosts. extra are "name:address" pairs, whose
-// address may be host-gateway, checked by netslirp.CheckHost; n is nil without
-// a network of ours.
-func Hosts(hostname string, extra []string, n *Network) []byte {
+// Hosts is the container's /etc/hosts. names are its own. extra are
+// "name:address" pairs, whose address may be host-gateway, checked by
+// netslirp.CheckHost; n is nil without a network of ours. base is the host's
+// file where the network is the host's, and replaces what is said of the
+// loopback.
+func Hosts(names []string, extra []string, n *Network, base []byte) []byte {
 	var b bytes.Buffer
 	gateway, own := "127.0.0.1", "127.0.1.1"
 	if n != nil {
@@ -27,12 +29,16 @@ func Hosts(hostname string, extra []string, n *Network) []byte {
 		}
 		fmt.Fprintf(&b, "%s\t%s\n", address, name)
 	}
-	b.WriteString("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")
-	if n != nil {
+	if len(base) > 0 {
+		b.Write(append(bytes.TrimRight(base, "\n"), '\n'))
+	} else {
+		b.WriteString("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")
+	}
+	if n != nil || len(base) > 0 {
 		fmt.Fprintf(&b, "%s\t%s\n", gateway, strings.Join(hostNames, " "))
 	}
-	if hostname != "" {
-		fmt.Fprintf(&b, "%s\t%s\n", own, hostname)
+	if len(names) > 0 && names[0] != "" {
+		fmt.Fprintf(&b, "%s\t%s\n", own, strings.Join(names, " "))
 	}
 	return b.Bytes()
 }

@@ -18,6 +18,8 @@ type Network struct {
 	// IPv6 adds Address6, whose network, gateway and name server do not change.
 	IPv6 bool
 	MTU  int
+	// MAC is the device's address; zeros: it has none, and is no Ethernet device.
+	MAC [6]byte
 	// HostLoopback lets the gateway's address stand for the host's loopback.
 	HostLoopback bool
 	// Nameservers answer the container's queries, as address:port; nil: those

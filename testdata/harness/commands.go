@@ -21,6 +21,7 @@ type command = func(ts *testscript.TestScript, neg bool, args []string)
 func (w World) commands() map[string]command {
 	return map[string]command{
 		"exit":   exit,
+		"client": client,
 		"rl":     rl,
 		"await":  await,
 		"count":  count,
@@ -156,6 +157,8 @@ func condition(name string) (bool, error) {
 		return os.Getuid() == 0 || hasSubids(), nil
 	case "outer":
 		return outerAddress() != "", nil
+	case "lowports":
+		return lowPorts(), nil
 	case "ipv6":
 		_, err := os.Stat("/proc/net/if_inet6")
 		return err == nil, nil

@@ -87,6 +87,7 @@ func (w World) setup(env *testscript.Env) error {
 	env.Setenv("HOME", home)
 	env.Setenv("XDG_RUNTIME_DIR", run)
 	env.Setenv("USER", os.Getenv("USER"))
+	env.Setenv("OUTER", outerAddress())
 	env.Setenv("REGISTRY", w.Registry)
 	env.Setenv("RL", w.RL)
 	env.Setenv("UID", fmt.Sprint(os.Getuid()))
