@@ -1,16 +1,21 @@
-// Package cgroups finds the cgroup v2 subtree that is delegated to the user
-// (cgroups(7), Linux 4.5; delegation as in systemd's CGROUP_DELEGATION).
+// Package cgroups limits what a container may use, by cgroup v2 (cgroups(7),
+// cgroup-v2.rst of the kernel, Linux 4.15; cgroup.kill is 5.14).
 //
-// Setting limits and making a subtree a container are still to come; until then
-// a limit cannot be asked for. Without cgroup v2 or without a delegation the
-// functions say so, and nothing else changes.
+// A cgroup is made below the nearest one that is the user's own: the cgroup rl
+// is in, or one above it. That is so in a unit with Delegate=yes
+// (systemd.resource-control(5)), in a scope of systemd-run(1), and for root.
+// The user's manager is not asked for a scope: that is still to come, and until
+// then a session without a delegation has to be entered by systemd-run.
+//
+// A limit that cannot be set is an error that names the controller and the
+// command that mends it; without a limit nothing here is called.
 package cgroups
 
 import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
+	"path"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -37,8 +42,8 @@ func Own() (string, error) {
 // parseOwn: the line of cgroup v2 begins with 0 and two colons.
 func parseOwn(text string) (string, error) {
 	for _, line := range strings.Split(text, "\n") {
-		if path, ok := strings.CutPrefix(line, "0::"); ok {
-			return filepath.Join(Root, filepath.Clean("/"+path)), nil
+		if name, ok := strings.CutPrefix(line, "0::"); ok {
+			return path.Join(Root, path.Clean("/"+name)), nil
 		}
 	}
 	return "", errors.New("finding our cgroup: /proc/self/cgroup has no line of cgroup v2")
@@ -46,6 +51,21 @@ func parseOwn(text string) (string, error) {
 
 // Writable says whether we may make cgroups below a directory: the kernel asks
 // for write access to it and to its cgroup.procs.
-func Writable(path string) bool {
-	return unix.Access(path, unix.W_OK) == nil && unix.Access(filepath.Join(path, "cgroup.procs"), unix.W_OK) == nil
+func Writable(dir string) bool {
+	return unix.Access(dir, unix.W_OK) == nil && unix.Access(path.Join(dir, "cgroup.procs"), unix.W_OK) == nil
+}
+
+// Controllers are those that the cgroup we are in may hand on; none without
+// cgroup v2.
+func Controllers() []string {
+	list := []string{}
+	if !Unified() {
+		return list
+	}
+	own, err := Own()
+	if err != nil {
+		return list
+	}
+	text, _ := os.ReadFile(path.Join(own, "cgroup.controllers"))
+	return append(list, strings.Fields(string(text))...)
 }

@@ -3,10 +3,11 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"io"
+	"os"
 	"strings"
 
 	"containers/rl/cli/flags"
+	"containers/rl/cli/self"
 	"containers/rl/cli/start"
 )
 
@@ -67,14 +68,17 @@ func Commands() []Command {
 		{"unshare", "[COMMAND [ARG...]]", "Run a command in the user namespace of rl's files", unshareFlags},
 		{"info", "[FLAGS]", "Show what rl works with, for programs", infoFlags},
 		{"doctor", "", "Show what this host has, lacks, and how to mend it", doctorFlags},
-		{"version", "", "Show the version", versionFlags},
-		{"completion", "bash", "Print a shell completion script", completionFlags},
+		{"version", "[FLAGS]", "Show the version", versionFlags},
+		{"completion", "[FLAGS] {bash|zsh|fish}", "Print a shell completion script", completionFlags},
 		{"man", "", "Print the manual page", manFlags},
 		{"help", "[COMMAND]", "Show help", helpFlags},
 	}
 }
 
 func find(name string) (Command, bool) {
+	if name == "__complete" {
+		return Command{name, "", "", completeFlags}, true // of the shells alone
+	}
 	for _, c := range Commands() {
 		if c.Name == name {
 			return c, true
@@ -85,36 +89,83 @@ func find(name string) (Command, bool) {
 
 // Main runs the command line and returns the exit status.
 func Main(args []string, s Streams) int {
-	if len(args) == 0 {
-		args = []string{"help"}
+	if len(args) > 0 && strings.HasPrefix(args[0], "-") {
+		g, rest, err := globals(args)
+		switch {
+		case errors.Is(err, flags.ErrHelp):
+			args = []string{"help"}
+		case err != nil:
+			return start.Fail(s.Err, usageError{Text: err.Error()})
+		case g.version:
+			fmt.Fprintln(s.Out, "rl version "+self.Version)
+			return 0
+		default:
+			args = rest
+		}
+		if g.quiet {
+			if s.Out, err = os.OpenFile(os.DevNull, os.O_WRONLY, 0); err != nil {
+				return start.Fail(s.Err, err)
+			}
+		}
 	}
-	if args[0] == "--version" || args[0] == "-v" {
-		args[0] = "version"
+	c, typed, words, err := resolve(args)
+	if err != nil {
+		if errors.As(err, new(*missingCommand)) {
+			_ = groupHelp(s.Out, typed)
+		}
+		return start.Fail(s.Err, err)
 	}
-	if args[0] == "--help" || args[0] == "-h" {
-		args[0] = "help"
-	}
-	args = ungroup(args)
-	c, ok := find(args[0])
-	if !ok {
-		return start.Fail(s.Err, usageError{Text: fmt.Sprintf("unknown command %q", strings.Join(args[:min(2, len(args))], " "))})
-	}
+	return c.run(s, typed, words)
+}
+
+func (c Command) run(s Streams, typed string, words []string) int {
 	set := flags.New(c.Name)
-	set.SetInterspersed(c.Name != "run" && c.Name != "create" && c.Name != "exec" && c.Name != "unshare")
+	set.SetInterspersed(c.Name != "run" && c.Name != "create" && c.Name != "exec" && c.Name != "unshare" && c.Name != "__complete")
 	run := c.Flags(set)
-	switch err := set.Parse(args[1:]); {
+	switch err := set.Parse(words); {
 	case errors.Is(err, flags.ErrHelp):
-		usage(s.Out, c, set)
+		usage(s.Out, c, typed, set)
 		return 0
 	case err != nil:
-		return start.Fail(s.Err, usageError{Text: err.Error(), Command: c.Name})
+		return start.Fail(s.Err, usageError{Text: err.Error(), Command: typed})
 	}
 	return start.Fail(s.Err, run(s, set.Args()))
 }
 
-func usage(w io.Writer, c Command, set *flags.Set) {
-	fmt.Fprintf(w, "Usage: rl %s %s\n\n%s\n", c.Name, c.Args, c.Short)
-	if text := set.Usage(); text != "" {
-		fmt.Fprintf(w, "\nFlags:\n%s", text)
+// missingCommand is a group, or rl itself, without a word for what to do.
+type missingCommand struct{ typed string }
+
+func (e *missingCommand) Error() string {
+	return fmt.Sprintf("missing command '%s COMMAND'", strings.TrimSpace("rl "+e.typed))
+}
+
+// resolve finds the command, what was typed for it, and what follows that.
+func resolve(args []string) (c Command, typed string, words []string, err error) {
+	if len(args) == 0 {
+		return c, "", nil, &missingCommand{}
 	}
+	typed, words = args[0], ungroup(args)
+	if _, group := groups[args[0]]; group {
+		if len(args) == 1 {
+			return c, typed, nil, &missingCommand{typed}
+		}
+		if args[1] == "--help" || args[1] == "-h" {
+			words = []string{"help", args[0]}
+		} else {
+			typed += " " + args[1]
+		}
+	}
+	c, ok := find(words[0])
+	if !ok {
+		return c, typed, nil, unrecognized(typed)
+	}
+	return c, typed, words[1:], nil
+}
+
+func unrecognized(typed string) error {
+	group, _, _ := strings.Cut(typed, " ")
+	if _, ok := groups[group]; !ok {
+		group = ""
+	}
+	return usageError{Text: fmt.Sprintf("unrecognized command `rl %s`", typed), Command: group}
 }

@@ -17,13 +17,26 @@ import (
 
 // hostInfo is what rl works with, by podman's names (podman-info(1)).
 type hostInfo struct {
-	Host    hostFacts    `json:"host"`
-	Store   storeFacts   `json:"store"`
-	Version versionFacts `json:"version"`
+	Host       hostFacts      `json:"host"`
+	Store      storeFacts     `json:"store"`
+	Registries map[string]any `json:"registries"`
+	Plugins    pluginFacts    `json:"plugins"`
+	Version    versionFacts   `json:"version"`
+	dockerFacts
 }
 
 type hostFacts struct {
 	Arch               string        `json:"arch"`
+	BuildahVersion     string        `json:"buildahVersion"`
+	CgroupManager      string        `json:"cgroupManager"`
+	CgroupControllers  []string      `json:"cgroupControllers"`
+	Conmon             runtimeFacts  `json:"conmon"`
+	CPUUtilization     cpuFacts      `json:"cpuUtilization"`
+	Distribution       distroFacts   `json:"distribution"`
+	RemoteSocket       socketFacts   `json:"remoteSocket"`
+	ServiceIsRemote    bool          `json:"serviceIsRemote"`
+	LinkMode           string        `json:"linkmode"`
+	Slirp4NetNS        slirpFacts    `json:"slirp4netns"`
 	OS                 string        `json:"os"`
 	Kernel             string        `json:"kernel"`
 	Hostname           string        `json:"hostname"`
@@ -44,7 +57,8 @@ type hostFacts struct {
 }
 
 type runtimeFacts struct {
-	Name    string `json:"name"`
+	Name    string `json:"name,omitempty"`
+	Package string `json:"package"`
 	Path    string `json:"path"`
 	Version string `json:"version"`
 }
@@ -54,6 +68,8 @@ type securityFacts struct {
 	SeccompEnabled  bool   `json:"seccompEnabled"`
 	AppArmorEnabled bool   `json:"apparmorEnabled"`
 	Capabilities    string `json:"capabilities"`
+	SECCOMPProfile  string `json:"seccompProfilePath"`
+	SELinuxEnabled  bool   `json:"selinuxEnabled"`
 }
 
 type mappingFacts struct {
@@ -71,6 +87,13 @@ type storeFacts struct {
 	GraphRoot       string         `json:"graphRoot"`
 	RunRoot         string         `json:"runRoot"`
 	GraphDriverName string         `json:"graphDriverName"`
+	ConfigFile      string         `json:"configFile"`
+	GraphOptions    map[string]any `json:"graphOptions"`
+	GraphStatus     map[string]any `json:"graphStatus"`
+	RootAllocated   uint64         `json:"graphRootAllocated"`
+	RootUsed        uint64         `json:"graphRootUsed"`
+	ImageCopyTmpDir string         `json:"imageCopyTmpDir"`
+	VolumePath      string         `json:"volumePath"`
 	ContainerStore  containerFacts `json:"containerStore"`
 	ImageStore      countFacts     `json:"imageStore"`
 }
@@ -86,28 +109,29 @@ type countFacts struct {
 	Number int `json:"number"`
 }
 
-type versionFacts struct {
-	Version   string
-	OsArch    string
-	GoVersion string
-}
-
 func infoFlags(f *flags.Set) func(Streams, []string) error {
-	format := f.StringP("format", "f", "", "json, or a template")
+	format := f.StringP("format", "f", "", "json, or a template (default: YAML)")
+	f.BoolP("debug", "D", false, "accepted for podman's sake")
 	return func(s Streams, args []string) error {
-		if len(args) > 0 {
-			return usageError{Text: "info takes no argument", Command: "info"}
+		if err := exactly("info", args, 0); err != nil {
+			return err
 		}
 		host, err := start.OpenHost()
 		if err != nil {
 			return err
 		}
-		info := hostInfo{Host: factsOfHost(host), Version: versionFacts{self.Version, runtime.GOOS + "/" + runtime.GOARCH, runtime.Version()}}
+		info := hostInfo{Host: factsOfHost(host), Version: ourVersion(), Plugins: plugins}
 		if info.Store, err = factsOfStore(host); err != nil {
 			return err
 		}
+		if info.Registries, err = factsOfRegistries(); err != nil {
+			return err
+		}
+		info.dockerFacts = info.docker()
 		switch *format {
-		case "", "json":
+		case "":
+			return printYAML(s.Out, info)
+		case "json":
 			return printJSON(s.Out, info)
 		}
 		return printInspected(s, []any{info}, *format)
@@ -119,13 +143,15 @@ func factsOfHost(host container.Host) hostFacts {
 	var sys unix.Sysinfo_t
 	_, _ = unix.Uname(&uts), unix.Sysinfo(&sys)
 	unit := uint64(sys.Unit)
-	return hostFacts{Arch: runtime.GOARCH, OS: runtime.GOOS, Kernel: unix.ByteSliceToString(uts.Release[:]), Hostname: unix.ByteSliceToString(uts.Nodename[:]),
+	facts := hostFacts{Arch: runtime.GOARCH, OS: runtime.GOOS, Kernel: unix.ByteSliceToString(uts.Release[:]), Hostname: unix.ByteSliceToString(uts.Nodename[:]),
 		CPUs: runtime.NumCPU(), MemTotal: uint64(sys.Totalram) * unit, MemFree: uint64(sys.Freeram) * unit, SwapTotal: uint64(sys.Totalswap) * unit, SwapFree: uint64(sys.Freeswap) * unit,
 		Uptime: container.Uptime().Truncate(1e9).String(), CgroupVersion: cgroupVersion(), EventLogger: "file", LogDriver: "k8s-file", NetworkBackend: "netslirp",
-		RootlessNetworkCmd: "rl", OCIRuntime: runtimeFacts{"rl", "/proc/self/exe", self.Version},
+		RootlessNetworkCmd: "rl", OCIRuntime: runtimeFacts{"rl", "", ownPath(), self.Version},
 		Security: securityFacts{Rootless: os.Geteuid() != 0, SeccompEnabled: exists("/proc/sys/kernel/seccomp/actions_avail"),
 			AppArmorEnabled: exists("/sys/kernel/security/apparmor/profiles"), Capabilities: strings.Join(security.DefaultCapabilities(), ",")},
 		IDMappings: mappingFacts{mappings(host.IDs.UIDs), mappings(host.IDs.GIDs)}}
+	facts.more()
+	return facts
 }
 
 func exists(path string) bool {
@@ -166,6 +192,7 @@ func factsOfStore(host container.Host) (storeFacts, error) {
 			facts.ContainerStore.Stopped++
 		}
 	}
+	facts.more(host)
 	images, err := host.Dirs.Images()
 	facts.ImageStore.Number = len(images)
 	return facts, err

@@ -60,11 +60,11 @@ func TestRefusedBeforeAnyWork(t *testing.T) {
 		"run --security-opt nonsense x":         "nonsense",
 		"run --env-file /nowhere x":             "/nowhere",
 		"run --rootfs --platform linux/arm x":   "conflicting",
-		"nonsense":                              "unknown command",
+		"nonsense":                              "unrecognized command `rl nonsense`",
 		"pull":                                  "needs an image",
 		"rmi":                                   "needs an image",
 		"images x y":                            "one name",
-		"help nonsense":                         "unknown command",
+		"help nonsense":                         "unrecognized command `rl nonsense`",
 	} {
 		_, said, code := command(t, strings.Fields(args)...)
 		if code != 125 || !strings.Contains(said, want) {
@@ -77,18 +77,31 @@ func TestRefusedBeforeAnyWork(t *testing.T) {
 func TestTableIsShown(t *testing.T) {
 	help, _, _ := command(t, "help")
 	man, _, _ := command(t, "man")
-	script, _, _ := command(t, "completion", "bash")
+	names, _, _ := command(t, "__complete", "")
 	for _, c := range Commands() {
-		for name, text := range map[string]string{"help": help, "man": man, "completion": script} {
-			if !strings.Contains(text, c.Name) {
-				t.Errorf("%s does not name %s", name, c.Name)
+		group, word, grouped := strings.Cut(c.Name, " ")
+		if grouped {
+			text, _, _ := command(t, "help", group)
+			if !strings.Contains(text, "\n  "+word+" ") {
+				t.Errorf("help %s does not name %s", group, word)
+			}
+		}
+		for where, text := range map[string]string{"help": help, "man": man, "completion": "\n" + strings.ReplaceAll(names, "\t", " ")} {
+			if !strings.Contains(text, group) {
+				t.Errorf("%s does not name %s", where, group)
 			}
 		}
 		one, _, code := command(t, "help", c.Name)
+		completed, _, _ := command(t, append(append([]string{"__complete"}, strings.Fields(c.Name)...), "-")...)
 		for _, flag := range flagNames(c) {
-			if code != 0 || !strings.Contains(one, flag) || !strings.Contains(script, flag) {
+			if code != 0 || !strings.Contains(one, flag) || !strings.Contains(completed, flag+"\t") {
 				t.Errorf("rl help %s does not show %s", c.Name, flag)
 			}
+		}
+	}
+	for name := range groups {
+		if groupTexts[name] == "" {
+			t.Errorf("group %s has no text", name)
 		}
 	}
 }

@@ -21,21 +21,40 @@ type Dirs struct {
 // Data is $XDG_DATA_HOME/rl, or ~/.local/share/rl. Run is the first that can
 // be had of $XDG_RUNTIME_DIR/rl, /dev/shm/rl-UID and /tmp/rl-UID. The latter
 // two lie where everyone may write, so a directory that is a link, another's
-// or open to others is refused and not mended.
+// or open to others is refused and not mended. RL_ROOT and RL_RUNROOT name
+// others in their place.
 func Locate(getenv func(string) string, uid int) (Dirs, error) {
 	return locate(getenv, uid, []string{"/dev/shm", "/tmp"})
 }
 
-func locate(getenv func(string) string, uid int, public []string) (Dirs, error) {
+// The variables by which the flags --root and --runroot reach our own helpers.
+const (
+	RootVariable    = "RL_ROOT"
+	RunRootVariable = "RL_RUNROOT"
+)
+
+// home is the data directory.
+func home(getenv func(string) string) (string, error) {
+	if root := getenv(RootVariable); path.IsAbs(root) {
+		return path.Clean(root), nil
+	}
 	data := getenv("XDG_DATA_HOME")
 	if !path.IsAbs(data) {
 		home := getenv("HOME")
 		if !path.IsAbs(home) {
-			return Dirs{}, errors.New("finding the data directory: neither HOME nor XDG_DATA_HOME is an absolute path: export HOME=/home/you")
+			return "", errors.New("finding the data directory: neither HOME nor XDG_DATA_HOME is an absolute path: export HOME=/home/you")
 		}
 		data = path.Join(home, ".local/share")
 	}
-	d := Dirs{Data: path.Join(data, "rl")}
+	return path.Join(data, "rl"), nil
+}
+
+func locate(getenv func(string) string, uid int, public []string) (Dirs, error) {
+	data, err := home(getenv)
+	if err != nil {
+		return Dirs{}, err
+	}
+	d := Dirs{Data: data}
 	if err := os.MkdirAll(d.Data, 0o700); err != nil {
 		return Dirs{}, fmt.Errorf("making the data directory: %w: set XDG_DATA_HOME to a directory that you may write", err)
 	}
@@ -48,6 +67,9 @@ func locate(getenv func(string) string, uid int, public []string) (Dirs, error) 
 	}
 	if dir := getenv("XDG_RUNTIME_DIR"); path.IsAbs(dir) {
 		places = append([]string{path.Join(dir, "rl")}, places...)
+	}
+	if dir := getenv(RunRootVariable); path.IsAbs(dir) {
+		places = []string{dir}
 	}
 	var refused []error
 	for _, place := range places {

@@ -13,7 +13,9 @@ import (
 const Version = "0.1.0"
 
 // Text is what the command version prints.
-func Text() string { return "rl version " + Version + " " + runtime.GOOS + "/" + runtime.GOARCH + "\n" }
+func Text() string {
+	return "Client:       rl\nVersion:      " + Version + "\nAPI Version:  " + Version + "\nGo Version:   " + runtime.Version() + "\nOS/Arch:      " + runtime.GOOS + "/" + runtime.GOARCH + "\n"
+}
 
 // Answered is false: where it would be true the process has ended.
 var Answered = answer(os.Args)

@@ -1,0 +1,98 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"containers/rl/cli/flags"
+)
+
+// groupTexts say what a group is for.
+var groupTexts = map[string]string{
+	"container": "Manage containers", "image": "Manage images", "system": "Manage rl itself", "healthcheck": "Manage health checks of containers",
+	"generate": "Generate files for other programs", "volume": "Manage volumes", "network": "Manage networks", "pod": "Manage pods", "secret": "Manage secrets",
+	"manifest": "Manage lists of images",
+}
+
+// examples are what most people want of a command.
+var examples = map[string][]string{
+	"run":              {"run --rm -it alpine sh", "run -d --name web -p 8080:80 nginx", `run --rm -v "$PWD:/src" -w /src golang go test ./...`},
+	"ps":               {"ps -a", `ps -a --format "{{.ID}}  {{.Image}}  {{.Labels}}  {{.Mounts}}"`, "ps --size --sort names"},
+	"stop":             {"stop web", "stop --time 2 web", "stop --all"},
+	"rm":               {"rm web", "rm --force --all", "rm -f 860a4b23"},
+	"wait":             {"wait web", "wait --condition=healthy web"},
+	"exec":             {"exec -it web sh", "exec -u root web id"},
+	"top":              {"top web", "top web pid seccomp args %C", "top --latest"},
+	"events":           {"events --since 5m", "events --filter event=create --format json"},
+	"update":           {"update --memory 256m --pids-limit 100 web", "update --restart always web"},
+	"generate systemd": {"generate systemd --name --files web", "generate systemd --new --name web"},
+}
+
+func helpFlags(*flags.Set) func(Streams, []string) error {
+	return func(s Streams, args []string) error {
+		if len(args) == 0 {
+			return groupHelp(s.Out, "")
+		}
+		if _, group := groups[args[0]]; group && len(args) == 1 {
+			return groupHelp(s.Out, args[0])
+		}
+		c, ok := find(strings.Join(args, " "))
+		if !ok {
+			c, ok = find(ungroup(args)[0])
+		}
+		if !ok {
+			return unrecognized(strings.Join(args, " "))
+		}
+		set := flags.New(c.Name)
+		c.Flags(set)
+		usage(s.Out, c, strings.Join(args, " "), set)
+		return nil
+	}
+}
+
+// usage is laid out as podman's, which programs read.
+func usage(w io.Writer, c Command, typed string, set *flags.Set) {
+	fmt.Fprintf(w, "%s\n\nDescription:\n  %s\n\nUsage:\n  %s\n", c.Short, c.Short, strings.TrimSpace("rl "+typed+" "+strings.Replace(c.Args, "[FLAGS]", "[options]", 1)))
+	if lines := examples[c.Name]; len(lines) > 0 {
+		fmt.Fprintf(w, "\nExamples:\n  rl %s\n", strings.Join(lines, "\n  rl "))
+	}
+	if text := set.Usage(); text != "" {
+		fmt.Fprintf(w, "\nOptions:\n%s", text)
+	}
+}
+
+// groupHelp lists the commands of a group, or those of rl and its groups.
+func groupHelp(w io.Writer, group string) error {
+	short, line, lines := "Containers for people without root", "rl [options] [command]", map[string]string{}
+	if group != "" {
+		short, line = groupTexts[group], "rl "+group+" [command]"
+		for word, words := range groups[group] {
+			if c, ok := find(words[0]); ok {
+				lines[word] = c.Short
+			}
+		}
+	} else {
+		for _, c := range Commands() {
+			if !strings.Contains(c.Name, " ") {
+				lines[c.Name] = c.Short
+			}
+		}
+		for name := range groups {
+			lines[name] = groupTexts[name]
+		}
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n\nDescription:\n  %s\n\nUsage:\n  %s\n\nAvailable Commands:\n", short, short, line)
+	for _, name := range slices.Sorted(maps.Keys(lines)) {
+		fmt.Fprintf(&b, "  %-11s %s\n", name, lines[name])
+	}
+	if group == "" {
+		set, _ := globalFlags()
+		b.WriteString("\nOptions:\n" + set.Usage())
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
