@@ -76,7 +76,7 @@ func (a *attachment) run(s Streams, host container.Host, info *container.Info, q
 		return err
 	}
 	if !a.noStdin && info.Options.Interactive {
-		input, err := info.OpenInput(host.Dirs)
+		input, err := info.OpenInput()
 		if again, gone := container.Find(host.Dirs, info.ID); err != nil && gone == nil && again.Running() {
 			return err
 		}

@@ -44,12 +44,13 @@ func Exec(h Host, i *Info, e *ExecOptions) (*Running, error) {
 // enter is Exec without the passing on of signals. before is called before the
 // child runs.
 func enter(h Host, i *Info, e *ExecOptions, before func(*userns.Child) error) (*Running, error) {
-	if i.Status == StatusPaused {
-		return nil, fmt.Errorf("container %s is paused: rl unpause %[1]s", i.Name())
-	}
-	pidfd, err := i.State.Init.pidfd()
+	pidfd, state, err := i.State.Init.open()
 	if !i.Running() || errors.Is(err, unix.ESRCH) {
 		return nil, fmt.Errorf("can only create exec sessions on running containers: %s: %w", i.Name(), ErrNotRunning)
+	}
+	if err == nil && state == 'T' {
+		unix.Close(pidfd)
+		return nil, fmt.Errorf("container %s %w: can only create exec sessions on running containers: %w: rl unpause %[1]s", i.Name(), errPaused, errState)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the first process of container %s: %w", i.Name(), err)

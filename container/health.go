@@ -112,6 +112,9 @@ func (r *Running) watchHealth(h *Health) {
 	for {
 		time.Sleep(orElse(h.Interval, usualPeriod))
 		state, err := info.CheckHealth(r.host)
+		if errors.Is(err, errPaused) {
+			continue
+		}
 		if err != nil {
 			return // it ended
 		}
@@ -204,7 +207,7 @@ func (i *Info) runCheck(h Host, check *Health) (c HealthCheck, err error) {
 	c.Start = time.Now()
 	r, err := enter(h, i, &ExecOptions{Args: check.command(), Stdin: null, Stdout: said, Stderr: said}, func(*userns.Child) error { return nil })
 	switch {
-	case errors.Is(err, ErrNotRunning):
+	case errors.Is(err, ErrNotRunning), errors.Is(err, errPaused):
 		return c, err
 	case err != nil: // such as a command that is not there
 		c.End, c.ExitCode, c.Output = time.Now(), 1, err.Error()
@@ -215,6 +218,7 @@ func (i *Info) runCheck(h Host, check *Health) (c HealthCheck, err error) {
 		_ = unix.Kill(r.child.PID, unix.SIGKILL)
 	}
 	status, waited := r.child.Wait()
+	r.child.Close() // the monitor goes on, for long
 	var none error
 	r.release(&none)
 	if err = errors.Join(err, waited); err != nil {

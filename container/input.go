@@ -7,13 +7,12 @@ import (
 	"path"
 
 	"golang.org/x/sys/unix"
-
-	"containers/rl/storage"
 )
 
 // A container that someone may type to has a socket of type SOCK_SEQPACKET in
-// the run directory, which only its user may enter (unix(7)). Each message
-// begins with its kind. Output does not come this way: who is attached follows
+// its own directory, which only its user may enter (unix(7)): there it is found
+// whatever the variables of a session are, and goes with the container. Each
+// message begins with its kind. Output does not come this way: who is attached follows
 // the log, so a reader that sleeps holds up nobody.
 const (
 	inputText   = 'i' // what was typed
@@ -24,9 +23,17 @@ const (
 // maxInput is the size of a message.
 const maxInput = 32 << 10
 
-// socketPath is short enough for sun_path wherever the run directory is.
-func socketPath(run *os.File, id string) string {
-	return fmt.Sprintf("/proc/self/fd/%d/%s", run.Fd(), id)
+const inputSocket = "input"
+
+// withSocket calls bind or connect with a path that is short enough for
+// sun_path wherever the directory is.
+func withSocket(dir string, call func(unix.Sockaddr) error) error {
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return call(&unix.SockaddrUnix{Name: fmt.Sprintf("/proc/self/fd/%d/%s", fd, inputSocket)})
 }
 
 // inputServer takes what is typed by whoever is attached.
@@ -40,16 +47,12 @@ type inputServer struct {
 }
 
 func (r *Running) serveInput(to int, resize func(rows, cols uint16)) (*inputServer, error) {
-	dir := r.host.Dirs.Run
-	run, err := os.Open(dir)
-	if err != nil {
-		return nil, fmt.Errorf("opening the run directory: %w", err)
-	}
-	defer run.Close()
-	s := &inputServer{listener: -1, name: path.Join(dir, r.plan.o.ID), to: to, resize: resize, once: r.plan.o.StdinOnce}
+	dir := r.storage.Dir
+	s := &inputServer{listener: -1, name: path.Join(dir, inputSocket), to: to, resize: resize, once: r.plan.o.StdinOnce}
+	var err error
 	if s.listener, err = unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0); err == nil {
 		_ = os.Remove(s.name) // of an rl that was killed
-		if err = unix.Bind(s.listener, &unix.SockaddrUnix{Name: socketPath(run, r.plan.o.ID)}); err == nil {
+		if err = withSocket(dir, func(at unix.Sockaddr) error { return unix.Bind(s.listener, at) }); err == nil {
 			err = unix.Listen(s.listener, 8)
 		}
 	}
@@ -138,18 +141,13 @@ type Input struct{ fd int }
 var ErrNoInput = errors.New("standard input is not open: it was made without -i")
 
 // OpenInput connects to a container that runs.
-func (i *Info) OpenInput(d storage.Dirs) (*Input, error) {
+func (i *Info) OpenInput() (*Input, error) {
 	if !i.Options.Interactive && !i.Options.TTY {
 		return nil, ErrNoInput
 	}
-	run, err := os.Open(d.Run)
-	if err != nil {
-		return nil, fmt.Errorf("opening the run directory: %w", err)
-	}
-	defer run.Close()
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err == nil {
-		if err = unix.Connect(fd, &unix.SockaddrUnix{Name: socketPath(run, i.ID)}); err != nil {
+		if err = withSocket(i.Dir, func(at unix.Sockaddr) error { return unix.Connect(fd, at) }); err != nil {
 			unix.Close(fd)
 		}
 	}

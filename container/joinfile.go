@@ -10,6 +10,7 @@ import (
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	netconfig "containers/rl/netslirp/config"
 	"containers/rl/storage"
@@ -259,7 +260,10 @@ func lookJoin(e storage.Entry) (*Info, error) {
 		return nil, os.ErrNotExist // being written, or not for this
 	}
 	info.Entry = e
-	return info, info.judge()
+	if missing, err := info.judge(); err != nil || !missing {
+		return info, err
+	}
+	return info, unix.Access(e.Dir, unix.F_OK)
 }
 
 // FindRunning is Find for exec: of a container that runs it may have read no
@@ -271,16 +275,12 @@ func FindRunning(d storage.Dirs, ref string) (*Info, error) {
 	}
 	text, err := readFile(path.Join(entry.Dir, joinFile))
 	if err == nil {
-		if i, err := decodeJoin(string(text)); err == nil && i.ID == entry.ID && i.State.Boot == bootID() {
+		if i, err := decodeJoin(string(text)); err == nil && i.ID == entry.ID && (i.Options.Name == ref || strings.HasPrefix(i.ID, ref)) && i.State.Boot == bootID() {
 			if state, start := processStart(i.State.Init.PID); start == i.State.Init.Start && state != 'Z' && state != 'T' && state != 'X' {
 				i.Entry, i.Status = entry, StatusRunning
 				return i, nil
 			}
 		}
 	}
-	info, err := look(entry)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, storage.NoContainer(ref)
-	}
-	return info, err
+	return named(entry, ref)
 }

@@ -136,7 +136,7 @@ func (i *Info) Stop(s unix.Signal, limit time.Duration) error {
 		return err
 	}
 	if i.Status == StatusPaused { // it finds the signal when it goes on
-		if err := i.Unpause(); err != nil {
+		if err := i.Unpause(); err != nil && i.State.Init.alive() {
 			return err
 		}
 	}
@@ -173,9 +173,34 @@ func (i *Info) Rename(d storage.Dirs, name string) error {
 	if standsAlone(&i.Options) {
 		return fmt.Errorf("renaming container %s: it runs in the foreground with --rm", i.Name())
 	}
-	record := i.Record
-	record.Options.Name = name
-	return d.Rename(i.Entry, i.Options.Name, name, encode(record))
+	return claiming(d, name, func() error {
+		return d.Rename(i.Entry, name, func() (string, []byte, error) {
+			now, err := look(i.Entry)
+			if err != nil {
+				return "", nil, gone(err, i.Name())
+			}
+			record := now.Record
+			record.Options.Name = name
+			return now.Options.Name, encode(record), nil
+		})
+	})
+}
+
+// claiming tries again when the name was taken by a container that has another
+// one: a rename was killed.
+func claiming(d storage.Dirs, name string, claim func() error) error {
+	err := claim()
+	if !errors.Is(err, storage.ErrNameTaken) {
+		return err
+	}
+	released, failed := d.ReleaseStale(name, func(e storage.Entry) bool {
+		holder, err := look(e)
+		return err == nil && holder.Options.Name != name
+	})
+	if failed != nil || !released {
+		return err
+	}
+	return claim()
 }
 
 // ErrRunning says that a container must not run for this.
@@ -183,15 +208,7 @@ var ErrRunning = errors.New("running or paused containers cannot be removed with
 
 // Delete removes a container. One that runs is killed first when force says so.
 func Delete(h Host, i *Info, force bool) error {
-	if i.Running() || i.Status == StatusRestarting {
-		if !force {
-			return fmt.Errorf("cannot remove container %s as it is running - %w", i.ID, ErrRunning)
-		}
-		if err := i.Stop(unix.SIGKILL, -1); err != nil {
-			return err
-		}
-	}
-	c, err := hold(h.Dirs, i, nil, never)
+	c, err := i.holdDead(h.Dirs, force)
 	if errors.Is(err, storage.ErrNoContainer) && force {
 		return nil // with --rm its own rl was faster
 	}
@@ -202,6 +219,33 @@ func Delete(h Host, i *Info, force bool) error {
 		i.Emit(h.Dirs, "remove")
 	}
 	return err
+}
+
+// holdDead locks a container that does not run, and kills it before if need be.
+// It may have been started since it was looked at.
+func (i *Info) holdDead(d storage.Dirs, force bool) (c *storage.Container, err error) {
+	for {
+		if i.Running() || i.Status == StatusRestarting {
+			if !force {
+				return nil, fmt.Errorf("cannot remove container %s as it is running - %w", i.ID, ErrRunning)
+			}
+			if err := i.Stop(unix.SIGKILL, -1); err != nil {
+				return nil, err
+			}
+		}
+		if c, err = hold(d, i, nil, i.startedSince); !errors.Is(err, ErrStarted) {
+			return c, err
+		}
+		if i, err = look(i.Entry); err != nil {
+			return nil, gone(err, i.Name())
+		}
+	}
+}
+
+// startedSince says that the container runs, and not as when it was looked at.
+func (i *Info) startedSince() bool {
+	now, err := look(i.Entry)
+	return err == nil && (now.Running() || now.Status == StatusRestarting) && now.State.Init != i.State.Init
 }
 
 // ErrStarted says that another command was faster in starting a container.

@@ -47,6 +47,7 @@ type logger struct {
 	buffer []byte
 	rotation
 	journal *journal // in place of a file
+	cut     bool     // the last write failed
 }
 
 // noLog keeps nothing.
@@ -109,6 +110,9 @@ func (l *logger) write(stream string, text []byte) {
 	head := time.Now().AppendFormat(make([]byte, 0, 64), logTime)
 	head = append(append(head, ' '), stream...)
 	out := l.buffer[:0]
+	if l.cut {
+		out = append(out, '\n')
+	}
 	for len(text) > 0 {
 		line, rest, ended := bytes.Cut(text, []byte{'\n'})
 		if l.limit > 0 && int64(len(line)) > l.limit {
@@ -131,9 +135,11 @@ func (l *logger) write(stream string, text []byte) {
 	l.put(out)
 }
 
-// put: a full disk stops the log, not the container.
+// put: a full disk stops the log, not the container. A line that was cut off is
+// ended before the next, which is read then; of itself the reader makes what it
+// can.
 func (l *logger) put(text []byte) {
-	_ = writeAll(l.fd, text)
+	l.cut = writeAll(l.fd, text) != nil
 	l.size += int64(len(text))
 }
 

@@ -188,49 +188,6 @@ func readProc(pid int) (p Proc, err error) {
 	return p, nil
 }
 
-// Pause stops all processes of a container, by SIGSTOP, which none can catch.
-// It begins anew until it finds none that was made meanwhile.
-func (i *Info) Pause() error {
-	if i.Status != StatusRunning {
-		return fmt.Errorf("container %s: %q is not running, can't pause: container state improper", i.Name(), i.Status)
-	}
-	for {
-		list, err := i.Processes()
-		if err != nil {
-			return err
-		}
-		ran := false
-		for _, p := range list {
-			if p.State != 'T' && p.State != 'Z' && p.State != 'X' {
-				ran = true
-				if err := p.send(unix.SIGSTOP); err != nil {
-					return fmt.Errorf("pausing container %s: %w", i.Name(), err)
-				}
-			}
-		}
-		if !ran {
-			return nil
-		}
-	}
-}
-
-// Unpause lets them go on.
-func (i *Info) Unpause() error {
-	if i.Status != StatusPaused {
-		return fmt.Errorf("container %s: %q is not paused, can't unpause: container state improper", i.Name(), i.Status)
-	}
-	list, err := i.Processes()
-	if err != nil {
-		return err
-	}
-	for _, p := range list {
-		if err := p.send(unix.SIGCONT); err != nil {
-			return fmt.Errorf("unpausing container %s: %w", i.Name(), err)
-		}
-	}
-	return nil
-}
-
 // send sends a signal; a process that has ended is left alone.
 func (p Process) send(s unix.Signal) error {
 	fd, err := p.pidfd()

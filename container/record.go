@@ -101,11 +101,28 @@ func Find(d storage.Dirs, ref string) (*Info, error) {
 	if err != nil {
 		return nil, err
 	}
-	info, err := look(entry)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, storage.NoContainer(ref)
+	return named(entry, ref)
+}
+
+// named looks at a container that was found by a name or an id. A name that is
+// not the container's leads to it when a rename was killed.
+func named(e storage.Entry, ref string) (*Info, error) {
+	info, err := look(e)
+	if err == nil && info.Options.Name != ref && !strings.HasPrefix(info.ID, ref) {
+		err = os.ErrNotExist
 	}
-	return info, err
+	if err != nil {
+		return nil, gone(err, ref)
+	}
+	return info, nil
+}
+
+// gone is the error for a container that was removed meanwhile.
+func gone(err error, ref string) error {
+	if errors.Is(err, os.ErrNotExist) {
+		return storage.NoContainer(ref)
+	}
+	return err
 }
 
 // List gives all containers. One that is removed meanwhile is left out, and
@@ -129,7 +146,9 @@ func List(d storage.Dirs) ([]*Info, error) {
 	return list, nil
 }
 
-// look reads the state first, and then the exit, as they are written.
+// look reads the state first, and then the exit, as they are written. While a
+// container is removed its files go one by one, but the name of its directory
+// before them: what is found missing was so only if that is still there.
 func look(e storage.Entry) (*Info, error) {
 	info := &Info{Entry: e, Status: StatusCreated}
 	err := load(e.Dir, storage.RecordFile, &info.Record)
@@ -143,11 +162,12 @@ func look(e storage.Entry) (*Info, error) {
 		info.Options.Slirp = netconfig.Default()
 	}
 	err = load(e.Dir, stateFile, &info.State)
-	if errors.Is(err, os.ErrNotExist) {
-		return info, nil
-	}
+	missing := errors.Is(err, os.ErrNotExist)
 	if err == nil {
-		err = info.judge()
+		missing, err = info.judge()
+	}
+	if missing {
+		err = unix.Access(e.Dir, unix.F_OK)
 	}
 	if err != nil {
 		return nil, err
@@ -156,24 +176,28 @@ func look(e storage.Entry) (*Info, error) {
 }
 
 // judge finds the status by what is known of the processes, and the exit.
-func (i *Info) judge() error {
+// missing: there is no file of the exit.
+func (i *Info) judge() (missing bool, err error) {
 	running := i.State.Boot == bootID() && (i.State.Init.alive() || i.State.Monitor.alive())
-	switch err := load(i.Dir, exitFile, &i.Ended); {
+	err = load(i.Dir, exitFile, &i.Ended)
+	missing = errors.Is(err, os.ErrNotExist)
+	none := missing || errors.Is(err, errEmpty)
+	switch {
 	case err == nil && i.Ended.Again && running:
 		i.Status = StatusRestarting
 	case err == nil:
 		i.Status = StatusExited
-	case (errors.Is(err, errEmpty) || errors.Is(err, os.ErrNotExist)) && running:
+	case none && running:
 		i.Status = StatusRunning
 		if state, _ := processStart(i.State.Init.PID); state == 'T' {
 			i.Status = StatusPaused
 		}
-	case errors.Is(err, errEmpty) || errors.Is(err, os.ErrNotExist):
+	case none:
 		i.Status, i.Ended = StatusExited, Ended{Code: Killed, Error: "rl was killed"}
 	default:
-		return err
+		return missing, err
 	}
-	return nil
+	return missing, nil
 }
 
 // Spec is the specification of the last run; os.ErrNotExist when it never ran.
@@ -261,35 +285,55 @@ func (p Process) alive() bool {
 	if p.PID <= 0 {
 		return false
 	}
-	state, start := processStart(p.PID)
+	return p.is(processStart(p.PID))
+}
+
+// is says whether a process of our number is us, and alive.
+func (p Process) is(state byte, start uint64) bool {
 	return start == p.Start && start != 0 && state != 'Z' && state != 'X'
 }
 
-// processStart reads the state and the start time; the name of the program,
-// which may hold anything, ends with the last parenthesis.
+// processStart reads the state and the start time.
 func processStart(pid int) (state byte, start uint64) {
-	text, err := readFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	at := bytes.LastIndexByte(text, ')')
-	if err != nil || at < 0 {
-		return 0, 0
-	}
-	fields := strings.Fields(string(text[at+1:]))
-	if len(fields) < 20 {
+	fields := statFields(pid)
+	if fields == nil {
 		return 0, 0
 	}
 	start, _ = strconv.ParseUint(fields[19], 10, 64)
 	return fields[0][0], start
 }
 
+// statFields are those of proc_pid_stat(5) from the third on, or nil when there
+// is no such process. The second, the name of the program, may hold anything
+// and ends with the last parenthesis.
+func statFields(pid int) []string {
+	text, err := readFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	at := bytes.LastIndexByte(text, ')')
+	if err != nil || at < 0 {
+		return nil
+	}
+	fields := strings.Fields(string(text[at+1:]))
+	if len(fields) < 20 {
+		return nil
+	}
+	return fields
+}
+
 // pidfd opens a process and makes sure that it is still the same.
 func (p Process) pidfd() (int, error) {
-	fd, err := unix.PidfdOpen(p.PID, 0)
-	if err != nil {
-		return -1, err
+	fd, _, err := p.open()
+	return fd, err
+}
+
+// open is pidfd with the state that the process was in.
+func (p Process) open() (fd int, state byte, err error) {
+	if fd, err = unix.PidfdOpen(p.PID, 0); err != nil {
+		return -1, 0, err
 	}
-	if !p.alive() {
+	state, start := processStart(p.PID)
+	if !p.is(state, start) {
 		unix.Close(fd)
-		return -1, unix.ESRCH
+		return -1, 0, unix.ESRCH
 	}
-	return fd, nil
+	return fd, state, nil
 }

@@ -49,10 +49,7 @@ func Again(h Host, i *Info, byPolicy bool) (*Running, error) {
 			return nil, fmt.Errorf("starting container %s: %w", i.Name(), err)
 		}
 	}
-	c, err := hold(h.Dirs, i, o.Image, func() bool {
-		now, err := look(i.Entry)
-		return err == nil && now.Running() && now.State.Init != i.State.Init
-	})
+	c, err := hold(h.Dirs, i, o.Image, i.startedSince)
 	if err != nil {
 		o.Image.Close()
 		return nil, err
@@ -86,7 +83,7 @@ func Create(h Host, o *Options) error {
 	if err != nil {
 		return err
 	}
-	if err := keep(c, o); err != nil {
+	if err := keep(h.Dirs, c, o); err != nil {
 		remove(c, h, &err)
 		return err
 	}
@@ -213,12 +210,23 @@ func (r *Running) release(err *error) {
 	switch {
 	case c == nil:
 	case r.plan.o.Remove && (r.introduced || !r.again) || !r.introduced && !r.again:
+		r.rename(c)
 		remove(c, r.host, err)
 		if r.introduced {
 			emit(r.host.Dirs, r.plan.o.event("remove"))
 		}
 	default:
 		c.Close()
+	}
+}
+
+// rename learns the name that was given to the container while it ran.
+func (r *Running) rename(c *storage.Container) {
+	if !r.introduced || standsAlone(r.plan.o) {
+		return
+	}
+	if now, err := look(storage.Entry{ID: c.ID, Dir: c.Dir}); err == nil {
+		r.plan.o.Name, c.Name = now.Options.Name, now.Options.Name
 	}
 }
 
@@ -298,25 +306,27 @@ func prepare(h Host, o *Options, c *storage.Container, j *joined) (*storage.Cont
 func makeDirectory(h Host, o *Options) (*storage.Container, error) {
 	o.fromImage()
 	if o.Remove {
-		return h.Dirs.CreateContainer(o.ID, o.Name, o.Image)
+		var c *storage.Container
+		err := claiming(h.Dirs, o.Name, func() (err error) { c, err = h.Dirs.CreateContainer(o.ID, o.Name, o.Image); return err })
+		return c, err
 	}
 	c, err := h.Dirs.CreateContainer(o.ID, "", o.Image)
 	if err != nil {
 		return nil, err
 	}
-	if err = keep(c, o); err == nil {
+	if err = keep(h.Dirs, c, o); err == nil {
 		emit(h.Dirs, o.event("create"))
 	}
 	return c, err
 }
 
 // keep makes a container one that stays, under a name of its own.
-func keep(c *storage.Container, o *Options) error {
+func keep(d storage.Dirs, c *storage.Container, o *Options) error {
 	for given := o.Name != ""; ; {
 		if !given {
 			o.Name = RandomName()
 		}
-		err := c.Keep(o.Name, encode(newRecord(o)))
+		err := claiming(d, o.Name, func() error { return c.Keep(o.Name, encode(newRecord(o))) })
 		if given || !errors.Is(err, storage.ErrNameTaken) {
 			return err
 		}

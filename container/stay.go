@@ -125,7 +125,14 @@ func (r *Running) conclude(err error, again bool) {
 		return // the directory was removed under us: there is nobody to tell
 	}
 	defer unix.Close(fd)
-	_ = writeAll(fd, encode(ended))
+	text := encode(ended)
+	// On a full disk, what only exec and inspect need of a run makes room.
+	for _, name := range []string{joinFile, specFile, ""} {
+		if n, err := unix.Pwrite(fd, text, 0); err == nil && n == len(text) || name == "" {
+			return
+		}
+		_ = unix.Unlink(path.Join(r.storage.Dir, name))
+	}
 }
 
 // exitCode is the program's, when it is known.

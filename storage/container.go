@@ -19,7 +19,8 @@ type Container struct {
 	Upper, Work, Merged string
 
 	dirs  Dirs
-	base  string // of Dir, while the container is there
+	base  string   // of Dir, while the container is there
+	named []string // that Remove gives back
 	image *Image
 	lock  *os.File
 }
@@ -73,15 +74,6 @@ func (c *Container) begin() (err error) {
 	return err
 }
 
-// checkName accepts docker's names: they become names of files here.
-func checkName(name string) error {
-	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-	if name == "" || len(name) <= 200 && strings.Trim(name, letters+"_.-") == "" && strings.Contains(letters, name[:1]) {
-		return nil
-	}
-	return fmt.Errorf("container name %q: letters, digits and _.- are allowed, beginning with a letter or digit", name)
-}
-
 // claim makes the directory and locks it.
 func (c *Container) claim() error {
 	for range attempts {
@@ -132,95 +124,26 @@ func (c *Container) fill() error {
 	return os.Chmod(c.Upper, c.image.rootMode())
 }
 
-// takeName gives the container its name. The lock is for names whose container
-// is gone: of two that see the same dead link, the second would remove the
-// first one's new link.
-func (c *Container) takeName() error {
-	if c.Name == "" {
-		return nil
-	}
-	name := c.Name
-	c.Name = "" // not ours to give back until it is taken
-	unlock, err := c.dirs.lockNames()
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	if err := c.dirs.claimName(name, c.Dir); err != nil {
-		return err
-	}
-	c.Name = name
-	return nil
-}
-
-// lockNames lets one process at a time change names.
-func (d Dirs) lockNames() (unlock func(), err error) {
-	fd, err := unix.Open(d.taken(), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if errors.Is(err, unix.ENOENT) {
-		if err = os.MkdirAll(d.taken(), 0o700); err == nil {
-			fd, err = unix.Open(d.taken(), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		}
-	}
-	if err == nil {
-		if err = lockFD(fd, unix.LOCK_EX); err != nil {
-			unix.Close(fd)
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("locking the names of containers: %w", err)
-	}
-	return func() { unix.Close(fd) }, nil
-}
-
-// ErrNameTaken says that another container has the name.
-var ErrNameTaken = errors.New("is already in use")
-
-// claimName makes a name lead to a directory, which may be made later but
-// before the lock is given back. A name that leads nowhere is free.
-func (d Dirs) claimName(name, dir string) error {
-	file := path.Join(d.taken(), name)
-	if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
-		_ = os.Remove(file)
-	}
-	err := os.Symlink(path.Join("../containers", path.Base(dir)), file)
-	if errors.Is(err, os.ErrExist) {
-		holder, _ := os.Readlink(file)
-		return fmt.Errorf("the container name %q %w by %s: remove that container, or give another name", name, ErrNameTaken, d.entry(path.Base(holder)).ID)
-	}
-	return err
-}
-
 // Remove removes the directory, then gives back the name and the lock. Files
 // of other ids make it fail with EACCES or EPERM: what is left is then in Dir,
 // to be removed in the user namespace, and Remove to be called again.
 func (c *Container) Remove() error {
 	var err error
+	if c.named == nil {
+		c.named = c.names()
+	}
 	if c.Dir, err = remove(c.Dir); err != nil {
 		return err
 	}
-	if c.Name != "" {
-		c.dirs.freeName(c.Name, c.base)
-		c.Name = ""
+	for _, name := range c.named {
+		c.dirs.freeName(name, c.base)
 	}
+	c.named, c.Name = nil, ""
 	if c.lock != nil {
 		c.lock.Close()
 		c.lock = nil
 	}
 	return nil
-}
-
-// freeName gives a name back, unless another container took it over meanwhile.
-// One that stays leads nowhere, and is as free.
-func (d Dirs) freeName(name, dir string) {
-	unlock, err := d.lockNames()
-	if err != nil {
-		return
-	}
-	defer unlock()
-	file := path.Join(d.taken(), name)
-	if target, err := os.Readlink(file); err == nil && path.Base(target) == dir {
-		_ = os.Remove(file)
-	}
 }
 
 // Heal removes what transient containers of killed processes left. The paths
@@ -233,11 +156,12 @@ func (d Dirs) Heal() (mapped []string, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("looking for dead containers: %w", err)
 	}
+	some := false
 	for _, e := range entries {
-		dir := path.Join(d.containers(), e.Name())
+		dir, buried := path.Join(d.containers(), e.Name()), true
 		switch path.Ext(e.Name()) {
 		case transientSuffix:
-			dir, err = bury(dir)
+			dir, buried, err = bury(dir)
 		case deadSuffix:
 			dir, err = remove(dir)
 		default:
@@ -246,22 +170,27 @@ func (d Dirs) Heal() (mapped []string, err error) {
 		if err != nil {
 			mapped = append(mapped, dir)
 		}
+		some = some || buried
+	}
+	if some {
+		d.sweepNames()
 	}
 	return mapped, nil
 }
 
 // bury removes a container's directory unless someone holds its lock. The
 // lock is kept meanwhile: who waits for it learns that the directory is gone.
-func bury(dir string) (string, error) {
+func bury(dir string) (rest string, buried bool, err error) {
 	file, err := lockDirectory(dir, unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, os.ErrNotExist) {
-		return dir, nil
+	if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.EROFS) {
+		return dir, false, nil
 	}
 	if err != nil {
-		return dir, err
+		return dir, false, err
 	}
 	defer file.Close()
-	return remove(dir)
+	rest, err = remove(dir)
+	return rest, true, err
 }
 
 // remove removes a container's directory and tells under what name the rest is.

@@ -142,30 +142,6 @@ func (c *Container) SetName(name string) error {
 	return c.takeName()
 }
 
-// Rename gives a container another name, and its record with that.
-func (d Dirs) Rename(e Entry, from, to string, record []byte) error {
-	if err := checkName(to); err != nil || to == "" {
-		return errors.Join(err, fmt.Errorf("renaming container %s: a name is needed", e.ID))
-	}
-	unlock, err := d.lockNames()
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	if err := d.claimName(to, e.Dir); err != nil {
-		return err
-	}
-	err = replace(path.Join(e.Dir, RecordFile), func(tmp string) error { return os.WriteFile(tmp, record, 0o600) })
-	gone := to // the one that is not the container's
-	if err == nil {
-		gone = from
-	}
-	if gone != "" {
-		_ = os.Remove(path.Join(d.taken(), gone))
-	}
-	return err
-}
-
 // RecordFile is the one file that every container has which is more than being
 // made.
 const RecordFile = "record.json"

@@ -297,6 +297,9 @@ func (c *Child) closePIDFD() {
 	}
 }
 
+// Close lets go of a child that was waited for.
+func (c *Child) Close() { c.closePIDFD() }
+
 // Kill ends the child at any moment and frees what it held.
 func (c *Child) Kill() {
 	if c.reaped {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,8 +17,11 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// limit is what one script may take, on a busy machine.
-const limit = 3 * time.Minute
+// limit is what one script may take, on a busy machine. A long soak takes longer.
+func limit() time.Duration {
+	lives, _ := strconv.Atoi(os.Getenv("RLTEST_SOAK"))
+	return max(3*time.Minute, time.Duration(lives)*3*time.Second)
+}
 
 // World is where the tests run: the program under test, the registry's address and the scripts.
 type World struct {
@@ -62,7 +66,7 @@ func (w World) runScript(t *testing.T, root, file string) {
 	testscript.RunT(flat{t}, testscript.Params{
 		Files:               []string{file},
 		WorkdirRoot:         dir,
-		Deadline:            time.Now().Add(limit),
+		Deadline:            time.Now().Add(limit()),
 		Setup:               w.setup,
 		Cmds:                w.commands(),
 		Condition:           condition,

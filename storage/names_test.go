@@ -1,0 +1,78 @@
+package storage
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// halfRenamed is what a rename that was killed before its end leaves.
+func halfRenamed(t *testing.T, d Dirs, c *Container, from, to string) {
+	t.Helper()
+	for file, target := range map[string]string{filepath.Join(c.Dir, renaming): from + "/" + to, filepath.Join(d.taken(), to): "../containers/" + c.base} {
+		if err := os.Symlink(target, file); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestRemoveAfterKilledRename(t *testing.T) {
+	d := testDirs(t)
+	c := create(t, d, "0123456789ab", "old", false)
+	halfRenamed(t, d, c, "old", "new")
+	if err := c.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"old", "new"} {
+		if exists(filepath.Join(d.taken(), name)) {
+			t.Errorf("the name %s outlives its container", name)
+		}
+	}
+}
+
+func TestReleaseStale(t *testing.T) {
+	d := testDirs(t)
+	c := create(t, d, "0123456789ab", "old", false)
+	halfRenamed(t, d, c, "old", "new")
+	if _, err := d.CreateContainer("123456789abc", "new", nil); !errors.Is(err, ErrNameTaken) {
+		t.Fatalf("a name that leads to a container: %v, want ErrNameTaken", err)
+	}
+	for _, stale := range []bool{false, true} {
+		released, err := d.ReleaseStale("new", func(e Entry) bool { return stale && e.ID == c.ID })
+		if err != nil || released != stale || exists(filepath.Join(d.taken(), "new")) == stale {
+			t.Errorf("ReleaseStale of %v = %v, %v", stale, released, err)
+		}
+	}
+	create(t, d, "123456789abc", "new", true)
+}
+
+// What is renamed is what the container is called now, not when it was looked at; an error leaves both names as they were.
+func TestRename(t *testing.T) {
+	d := testDirs(t)
+	c := create(t, d, "0123456789ab", "old", false)
+	e := d.entry(c.base)
+	failed := errors.New("no")
+	if err := d.Rename(e, "new", func() (string, []byte, error) { return "", nil, failed }); !errors.Is(err, failed) || exists(filepath.Join(d.taken(), "new")) {
+		t.Errorf("Rename = %v, want %v and no new name", err, failed)
+	}
+	if err := d.Rename(e, "new", func() (string, []byte, error) { return "old", []byte("{1}"), nil }); err != nil {
+		t.Fatal(err)
+	}
+	found, err := d.FindContainer("new")
+	if err != nil || found != e || exists(filepath.Join(d.taken(), "old")) || exists(filepath.Join(c.Dir, renaming)) {
+		t.Errorf("after Rename: %v, %v", found, err)
+	}
+}
+
+func TestHealSweepsNames(t *testing.T) {
+	d := testDirs(t)
+	c := create(t, d, "0123456789ab", "gone", true)
+	c.Close() // killed
+	if _, err := d.Heal(); err != nil {
+		t.Fatal(err)
+	}
+	if exists(filepath.Join(d.taken(), "gone")) {
+		t.Error("the name of a dead container is left")
+	}
+}
