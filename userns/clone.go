@@ -31,6 +31,8 @@ type Child struct {
 	forwarded []forwarded
 	reaped    bool
 	status    unix.WaitStatus
+	kept      bool // a keeper's child
+	earlier   *Script
 }
 
 // stackSize: the interpreter is two small frames deep.
@@ -42,12 +44,10 @@ type sigset uint64
 // the calling thread; Go ends no thread but that of a goroutine which ends
 // while it is locked to it.
 func Clone(c Config) (*Child, error) {
-	arena, err := unix.Mmap(-1, 0, stackSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	child, err := newChild()
 	if err != nil {
-		return nil, fmt.Errorf("mapping a stack of %d bytes: %w", stackSize, err)
+		return nil, err
 	}
-	// The block lies at the low end, the stack grows down from the high end.
-	child := &Child{PIDFD: -1, arena: arena, block: (*block)(unsafe.Pointer(&arena[0]))}
 	flags := c.Cloneflags | unix.CLONE_VM | unix.CLONE_CHILD_CLEARTID
 	if !c.OwnFiles {
 		flags |= unix.CLONE_FILES
@@ -62,10 +62,20 @@ func Clone(c Config) (*Child, error) {
 		errno = child.clone(flags)
 	}
 	if errno != 0 {
-		_ = unix.Munmap(arena)
+		child.forget()
 		return nil, &StepError{Op: "cloning", Object: "a process in new namespaces", Err: errno}
 	}
 	return child, nil
+}
+
+// newChild has a stack, and no process yet.
+func newChild() (*Child, error) {
+	arena, err := unix.Mmap(-1, 0, stackSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return nil, fmt.Errorf("mapping a stack of %d bytes: %w", stackSize, err)
+	}
+	// The block lies at the low end, the stack grows down from the high end.
+	return &Child{PIDFD: -1, arena: arena, block: (*block)(unsafe.Pointer(&arena[0]))}, nil
 }
 
 // cloneClearSighand resets the handlers of the child: sixty system calls less.
@@ -77,16 +87,7 @@ type cloneArgs struct {
 }
 
 func (c *Child) clone(flags uintptr) syscall.Errno {
-	c.block.word, c.block.release = 1, 0
-	c.block.parent, c.block.tick = pollFD{fd: int32(Supervisor()), events: unix.POLLIN}, [2]int64{0, waitTick}
-	const room = stackSize - 128
-	pidfd := c.pidfdWord()
-	*pidfd = -1
-	args := &cloneArgs{flags: uint64(flags), childTID: uint64(uintptr(unsafe.Pointer(&c.block.word))), exitSignal: uint64(unix.SIGCHLD),
-		stack: uint64(uintptr(unsafe.Pointer(&c.arena[0]))), stackSize: room}
-	if flags&unix.CLONE_PIDFD != 0 {
-		args.pidfd = uint64(uintptr(unsafe.Pointer(pidfd)))
-	}
+	args, pidfd := c.arguments(flags), c.pidfdWord()
 	all := ^sigset(0)
 	pid := masked(&all, &c.saved, args, c.block, entry())
 	if int(pid) < 0 {
@@ -97,6 +98,21 @@ func (c *Child) clone(flags uintptr) syscall.Errno {
 		c.reset = handled()
 	}
 	return 0
+}
+
+// arguments are those of the clone, with all that the child finds when it begins.
+func (c *Child) arguments(flags uintptr) *cloneArgs {
+	c.block.word, c.block.release = wordRuns, 0
+	c.block.parent, c.block.tick = pollFD{fd: int32(Supervisor()), events: unix.POLLIN}, [2]int64{0, waitTick}
+	const room = stackSize - 128
+	pidfd := c.pidfdWord()
+	*pidfd = -1
+	args := &cloneArgs{flags: uint64(flags), childTID: uint64(uintptr(unsafe.Pointer(&c.block.word))), exitSignal: uint64(unix.SIGCHLD),
+		stack: uint64(uintptr(unsafe.Pointer(&c.arena[0]))), stackSize: room}
+	if flags&unix.CLONE_PIDFD != 0 {
+		args.pidfd = uint64(uintptr(unsafe.Pointer(pidfd)))
+	}
+	return args
 }
 
 // masked blocks all signals around the call: one that came to the child would
@@ -215,8 +231,8 @@ func (c *Child) wake() {
 // the scheduler, so the collector does not wait for it.
 func (c *Child) left() {
 	word := &c.block.word
-	for v := atomic.LoadUint32(word); v != 0; v = atomic.LoadUint32(word) {
-		if v == 2 {
+	for v := atomic.LoadUint32(word); v != 0 && v != wordPaused; v = atomic.LoadUint32(word) {
+		if v == wordConfirm {
 			c.confirm()
 			continue
 		}
@@ -226,7 +242,7 @@ func (c *Child) left() {
 
 func (c *Child) confirm() {
 	b := c.block
-	atomic.StoreUint32(&b.word, 1)
+	atomic.StoreUint32(&b.word, wordRuns)
 	atomic.StoreUint32(&b.confirmed, 1)
 	_, _, _ = syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&b.confirmed)), futexWake, 1, 0, 0, 0)
 }
@@ -251,7 +267,7 @@ func (c *Child) outcome() error {
 	case b.part == 0 || len(part.ops) == 0:
 		part = c.first
 	}
-	c.first, c.script, c.fork = nil, nil, nil
+	c.first, c.script, c.fork, c.earlier = nil, nil, nil, nil
 	c.forget()
 	step := part.names[min(int(b.at), len(part.names)-1)]
 	e := &StepError{Op: step.op, Object: step.object, Step: int(b.at), Err: syscall.Errno(b.errno)}
@@ -305,16 +321,24 @@ func (c *Child) Kill() {
 	if c.reaped {
 		return
 	}
-	_ = unix.Kill(c.PID, unix.SIGKILL)
+	if c.kept { // its number may be another's by now
+		_ = unix.PidfdSendSignal(c.PIDFD, unix.SIGKILL, nil, 0)
+	} else {
+		_ = unix.Kill(c.PID, unix.SIGKILL)
+	}
 	_, _ = c.Wait()
 	c.forget()
 	c.closePIDFD()
 }
 
-// Wait waits for the end of the child; a second call gives the same answer.
+// Wait waits for the end of the child; a second call gives the same answer. How
+// a keeper's child ended is not told to us: it is taken for killed.
 func (c *Child) Wait() (unix.WaitStatus, error) {
 	if c.reaped {
 		return c.status, nil
+	}
+	if c.kept {
+		return c.waitKept()
 	}
 	for {
 		_, err := unix.Wait4(c.PID, &c.status, 0, nil)

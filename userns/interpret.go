@@ -17,6 +17,8 @@ const (
 	opFork          // the next part is for a child of our own
 	opConfirm       // wait until the parent has seen that we come so far
 	opEnd           // all is done, and there is no program
+	opClone         // make the other child, and go on
+	opPause         // wait until the parent has the next part
 )
 
 // operation is one row of the table. It holds no Go pointer, so that the child
@@ -36,7 +38,7 @@ type operation struct {
 
 // block is what parent and child share; it lies outside of Go's heap.
 type block struct {
-	word      uint32 // 1 until the child has left our memory; 2: it waits for confirmed
+	word      uint32 // not 0 until the child has left our memory: see below
 	release   uint32 // 1 when the child may run
 	confirmed uint32
 	_         uint32
@@ -60,7 +62,15 @@ type block struct {
 	inside     *operation // the last part
 	insideSize uintptr
 	insideRes  *uintptr
+	other      *block // of opClone
 }
+
+// What the word says while the child is in our memory.
+const (
+	wordRuns    = 1
+	wordConfirm = 2 // it waits for confirmed
+	wordPaused  = 3 // it waits for release, and for what to run then
+)
 
 const (
 	futexWait = 0
@@ -202,15 +212,20 @@ func pseudo(b *block, op *operation, next uintptr) uintptr {
 		**to = **from
 	case opFork:
 		fork(b)
+	case opClone:
+		clone(b)
 	case opConfirm:
 		b.confirmed = 0
-		b.word = 2 // the system calls are the barriers; package atomic is the race detector's, which knows no such thread
-		syscall.RawSyscall6(syscall.SYS_FUTEX, uintptr(unsafe.Pointer(&b.word)), futexWake, 1, 0, 0, 0)
+		tell(b, wordConfirm)
 		await(b, &b.confirmed)
 	case opEnd:
 		for {
 			syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0)
 		}
+	case opPause:
+		b.release = 0
+		tell(b, wordPaused)
+		await(b, &b.release)
 	case opNoExec:
 		b.errno, b.failed = uintptr(syscall.ENOENT), 1
 		if b.telling != 0 {
@@ -218,6 +233,36 @@ func pseudo(b *block, op *operation, next uintptr) uintptr {
 		}
 	}
 	return next
+}
+
+// tell says something to the parent. The system calls are the barriers; package
+// atomic is the race detector's, which knows no such thread.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func tell(b *block, word uint32) {
+	b.word = word
+	syscall.RawSyscall6(syscall.SYS_FUTEX, uintptr(unsafe.Pointer(&b.word)), futexWake, 1, 0, 0, 0)
+}
+
+// clone makes a child of ours that waits for a script of its own.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func clone(b *block) {
+	pid := uintptr(0)
+	if b.fork.flags&cloneClearSighand != 0 {
+		pid = rawClone3(b.fork, b.other, b.entry)
+	} else {
+		pid = rawClone(b.fork, b.other, b.entry)
+	}
+	if int(pid) < 0 {
+		b.errno, b.failed = -pid, 1
+		return
+	}
+	b.forked = pid
 }
 
 // fork makes the process of the last part, with a stack of its own in our

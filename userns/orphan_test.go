@@ -44,7 +44,7 @@ func TestWaitingChildDiesWithUs(t *testing.T) {
 	defer unix.Close(fd)
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
-	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 5000); n != 1 || err != nil {
+	if !ended(fd, 5000) {
 		_ = unix.Kill(pid, unix.SIGKILL)
 		t.Errorf("process %d is left", pid)
 	}
