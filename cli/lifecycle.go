@@ -50,12 +50,11 @@ func startFlags(f *flags.Set) func(Streams, []string) error {
 			a.noStdin = !*interactive
 			return sel.attached(s, args, a)
 		}
-		return sel.each(s, args, func(_ container.Host, i *container.Info) error {
+		return sel.each(s, args, func(host container.Host, i *container.Info) error {
 			if i.Running() || i.Status == container.StatusRestarting {
 				return nil
 			}
-			_, err := start.Monitor([]string{"start", i.ID})
-			return err
+			return start.Revive(s, host, i)
 		})
 	}
 }
@@ -152,7 +151,10 @@ func restartFlags(f *flags.Set) func(Streams, []string) error {
 			if err := stop(host, i, *signal, *limit); err != nil {
 				return err
 			}
-			_, err := start.Monitor([]string{"start", i.ID})
+			now, err := container.Find(host.Dirs, i.ID)
+			if err == nil {
+				err = start.Revive(s, host, now)
+			}
 			if err == nil {
 				i.Emit(host.Dirs, "restart")
 			}

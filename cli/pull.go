@@ -138,7 +138,7 @@ func runFlags(f *flags.Set) func(Streams, []string) error {
 	run := start.New(f)
 	return func(s Streams, args []string) error {
 		if run.Detached { // package start does it when we are called rl
-			return start.Detach(s, append([]string{"run"}, f.Raw()...))
+			return run.Away(s, args, f.Raw(), cold)
 		}
 		running, err := run.Start(s, args, cold)
 		if err != nil {

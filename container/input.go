@@ -43,16 +43,16 @@ type inputServer struct {
 	to       int // where it goes
 	resize   func(r, c uint16)
 	once     bool // the first end is the end
+	serving  bool
 	clients  []int
 }
 
-func (r *Running) serveInput(to int, resize func(rows, cols uint16)) (*inputServer, error) {
-	dir := r.storage.Dir
-	s := &inputServer{listener: -1, name: path.Join(dir, inputSocket), to: to, resize: resize, once: r.plan.o.StdinOnce}
-	var err error
+// listen makes the socket.
+func (r *Running) listen() (s *inputServer, err error) {
+	s = r.inherited(-1)
 	if s.listener, err = unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0); err == nil {
 		_ = os.Remove(s.name) // of an rl that was killed
-		if err = withSocket(dir, func(at unix.Sockaddr) error { return unix.Bind(s.listener, at) }); err == nil {
+		if err = withSocket(r.storage.Dir, func(at unix.Sockaddr) error { return unix.Bind(s.listener, at) }); err == nil {
 			err = unix.Listen(s.listener, 8)
 		}
 	}
@@ -60,14 +60,33 @@ func (r *Running) serveInput(to int, resize func(rows, cols uint16)) (*inputServ
 		s.close()
 		return nil, fmt.Errorf("making the socket %s: %w", s.name, err)
 	}
-	go s.run()
 	return s, nil
+}
+
+// inherited is a socket that is there.
+func (r *Running) inherited(listener int) *inputServer {
+	return &inputServer{listener: listener, name: path.Join(r.storage.Dir, inputSocket), to: -1, once: r.plan.o.StdinOnce}
+}
+
+// serve takes what is typed from now on.
+func (s *inputServer) serve(to int, resize func(rows, cols uint16)) {
+	s.to, s.resize, s.serving = to, resize, true
+	go s.run()
 }
 
 func (s *inputServer) close() {
 	_ = os.Remove(s.name)
-	if s.listener >= 0 {
+	s.letGo()
+}
+
+// letGo leaves the socket to another.
+func (s *inputServer) letGo() {
+	switch {
+	case s.listener < 0:
+	case s.serving:
 		_ = unix.Shutdown(s.listener, unix.SHUT_RDWR) // wakes run, which closes it
+	default:
+		unix.Close(s.listener)
 	}
 }
 

@@ -37,6 +37,9 @@ func (o *Options) LogDriver() string {
 	return first(o.Log.Driver, LogK8s)
 }
 
+// plain says whether the log is a file that is only ever appended to.
+func (l *Log) plain() bool { return l.Driver != LogJournald && l.MaxSize == 0 }
+
 // logTime is the time of a line, as podman's k8s-file has it.
 const logTime = "2006-01-02T15:04:05.000000000-07:00"
 

@@ -83,7 +83,13 @@ func (o *output) carry() {
 	defer close(o.done)
 	buffer := make([]byte, carrySize)
 	poll := make([]unix.PollFd, len(o.pipes))
-	for open := len(o.pipes); open > 0; {
+	open := 0
+	for _, p := range o.pipes {
+		if p.ours >= 0 {
+			open++
+		}
+	}
+	for open > 0 {
 		for i, p := range o.pipes {
 			poll[i] = unix.PollFd{Fd: int32(p.ours), Events: unix.POLLIN} // -1 is passed over
 		}

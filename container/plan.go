@@ -49,7 +49,6 @@ type files struct {
 	layers                  string // where the options' lower directories are named from
 	hosts, resolv, hostname string
 	init                    int // descriptor of the init program
-	supervisor              int // our own pidfd
 	seccomp                 []byte
 	seccompFlags            uint
 }

@@ -56,6 +56,7 @@ type State struct {
 	Boot          string // random/boot_id of the kernel
 	Started       time.Time
 	Restarts      int    // by the policy, since someone started it
+	Space         string `json:",omitempty"` // the mount namespace, by which its processes are found where they share their numbers
 	Notice        string `json:",omitempty"`
 }
 

@@ -34,15 +34,57 @@ type Host struct {
 
 // Start makes a container and returns when its program is executed. What it
 // made is gone again when it returns an error.
-func Start(h Host, o *Options) (*Running, error) { return start(h, o, nil, 0) }
+// ready is called when the program runs, and may still refuse.
+func Start(h Host, o *Options, ready func(*Running) error) (*Running, error) {
+	return start(h, o, nil, starter{ready: ready})
+}
 
-// Again starts a container that was made before. byPolicy: its restart policy
-// wants it, and nobody else.
-func Again(h Host, i *Info, byPolicy bool) (*Running, error) {
-	if i.Running() && !byPolicy {
+// ErrMonitor says that a container must be started by the process that stays
+// with it.
+var ErrMonitor = errors.New("the container needs a monitor that starts it")
+
+// StartAway is Start for a container that another process stays with.
+func StartAway(h Host, o *Options, ready func(*Running) error) error {
+	_, err := start(h, o, nil, starter{away: true, ready: ready})
+	return err
+}
+
+// StartHere is Start for a container's monitor: it becomes the waiter's program
+// after ready, if that can do all there is to be done, and does not return.
+func StartHere(h Host, o *Options, ready func(*Running) error) (*Running, error) {
+	return start(h, o, nil, starter{inPlace: true, ready: ready})
+}
+
+// Again is StartHere for a container that was made before. byPolicy: its restart
+// policy wants it, and nobody else; the calling process was its monitor in the
+// run before.
+func Again(h Host, i *Info, byPolicy bool, ready func(*Running) error) (*Running, error) {
+	return again(h, i, starter{byPolicy: byPolicy, inPlace: true, ready: ready})
+}
+
+// AgainAway is StartAway for a container that was made before.
+func AgainAway(h Host, i *Info, ready func(*Running) error) error {
+	_, err := again(h, i, starter{away: true, ready: ready})
+	return err
+}
+
+// starter says how a container is started.
+type starter struct {
+	away     bool // a keeper stays with it
+	inPlace  bool // we stay with it, as another program
+	byPolicy bool
+	ready    func(*Running) error // nil: nothing to be done
+	restarts int
+}
+
+func again(h Host, i *Info, by starter) (*Running, error) {
+	if i.Running() && !by.byPolicy {
 		return nil, ErrStarted
 	}
 	o := i.Options
+	if by.away && !leavable(&o) {
+		return nil, ErrMonitor // who needs the lock
+	}
 	if i.ImageID != "" {
 		var err error
 		if o.Image, err = h.Dirs.Lookup(i.ImageID); err != nil {
@@ -54,23 +96,26 @@ func Again(h Host, i *Info, byPolicy bool) (*Running, error) {
 		o.Image.Close()
 		return nil, err
 	}
-	restarts := 0
 	switch {
-	case !byPolicy:
+	case !by.byPolicy:
 		_ = os.Remove(path.Join(c.Dir, stoppedFile))
 	case stopped(c.Dir):
 		o.Image.Close()
 		c.Close()
 		return nil, Exit{}
 	default:
-		restarts = i.State.Restarts + 1
+		by.restarts = i.State.Restarts + 1
 	}
 	if o.Stdin, err = os.Open(os.DevNull); err != nil {
 		c.Close()
 		return nil, err
 	}
 	o.Stdout, o.Stderr, o.Detached = os.Stdout, os.Stderr, true
-	return start(h, &o, c, restarts)
+	r, err := start(h, &o, c, by)
+	if r == nil {
+		c.Close()
+	}
+	return r, err
 }
 
 // Create makes a container's directory and record, and starts nothing.
@@ -93,7 +138,10 @@ func Create(h Host, o *Options) error {
 }
 
 // start runs in the directory of an earlier run, or in a new one.
-func start(h Host, o *Options, c *storage.Container, restarts int) (r *Running, err error) {
+func start(h Host, o *Options, c *storage.Container, by starter) (r *Running, err error) {
+	if by.away && !leavable(o) {
+		return nil, ErrMonitor
+	}
 	var j *joined
 	if o.Joins != nil {
 		if j, err = openJoins(h.Dirs, o); err != nil {
@@ -109,71 +157,117 @@ func start(h Host, o *Options, c *storage.Container, restarts int) (r *Running, 
 			return nil, err
 		}
 	}
-	r = &Running{host: h, again: c != nil, restarted: restarts}
+	r = &Running{host: h, storage: c, again: c != nil, restarted: by.restarts}
 	if err := r.publish(o.Ports); err != nil {
 		return nil, err
 	}
 	// The child comes first: its id maps are written while the rest is computed.
-	child, err := j.clone(o)
+	if by.away {
+		r.keeper, r.child, err = userns.CloneKept(userns.Config{Cloneflags: cloneFlags(o)})
+	} else {
+		r.child, err = j.clone(o)
+	}
 	if err != nil {
 		r.unpublish()
 		return nil, err
 	}
-	r.child, r.storage = child, c
 	defer func() {
 		if err != nil {
-			child.Kill()
+			r.kill()
 			r.release(&err)
 		}
 	}()
 	maps := noMaps
 	if !j.forks() {
-		maps = child.BeginMaps(h.IDs)
+		maps = r.child.BeginMaps(h.IDs)
 	}
 	r.storage, r.plan, err = prepare(h, o, c, j)
 	if err = errors.Join(maps(), err); err != nil {
 		return r, err
 	}
-	// The program is on its way while we get its guard ready. What is sent to us
-	// meanwhile is for the program.
-	if err = child.Hold(commonSignals...); err != nil {
-		return r, err
+	if err = r.execute(j); err == nil {
+		err = r.settleIn(by)
 	}
-	if j.forks() {
-		if err = child.Run(j.outer(r.plan)); err == nil {
-			err = errors.Join(r.guard(), child.Forward())
-		}
-	} else {
-		child.Begin(r.plan.Script)
-		guarded := r.guard()
-		if err = child.Finish(); err == nil {
-			err = errors.Join(guarded, child.Forward())
-		}
-	}
-	return r, r.serveStart(err)
+	return r, err
 }
 
 func noMaps() error { return nil }
 
-// serveStart is what is done for a container whose program is on its way.
-func (r *Running) serveStart(err error) error {
+// settleIn is what is done for a container whose program is on its way. Who
+// leaves it to another has nothing to do with its streams.
+func (r *Running) settleIn(by starter) (err error) {
+	leaves := by.away || by.inPlace && r.waits()
 	o := r.plan.o
-	if err == nil && o.Network == NetworkSlirp {
+	if o.Network == NetworkSlirp {
 		err = r.connect()
 	}
-	if err == nil && r.plan.out != nil {
-		r.plan.out.begin()
-	}
-	if err == nil && r.plan.stdin >= 0 {
-		r.input, err = r.serveInput(r.plan.stdin, nil)
+	if err == nil && !leaves {
+		err = r.attend()
 	}
 	if err == nil && r.plan.sharesPIDs() {
-		r.space = space(r.child.PID)
+		r.state.Space = space(r.child.PID)
 	}
 	if err == nil && (o.Detached || !o.Remove) {
 		err = r.introduce()
 	}
+	if err == nil && by.ready != nil {
+		err = by.ready(r)
+	}
+	if err == nil && leaves {
+		err = r.leave()
+	}
 	return err
+}
+
+// execute: the program is on its way while we get its guard ready. What is sent
+// to us meanwhile is for the program, if it is ours.
+func (r *Running) execute(j *joined) error {
+	if r.keeper == nil {
+		if err := r.child.Hold(commonSignals...); err != nil {
+			return err
+		}
+	}
+	var guarded error
+	if j.forks() { // the process to be guarded is there when it has been
+		if err := r.child.Run(j.outer(r.plan)); err != nil {
+			return err
+		}
+		guarded = r.guard()
+	} else {
+		r.child.Begin(r.plan.Script)
+		guarded = r.guard()
+		if err := r.child.Finish(); err != nil {
+			return err
+		}
+	}
+	if r.keeper == nil {
+		return errors.Join(guarded, r.child.Forward())
+	}
+	return guarded
+}
+
+// attend serves the container's streams.
+func (r *Running) attend() (err error) {
+	if r.plan.out != nil {
+		r.plan.out.begin()
+	}
+	if r.plan.stdin < 0 {
+		return nil
+	}
+	if r.input == nil {
+		r.input, err = r.listen()
+	}
+	if err == nil {
+		r.input.serve(r.plan.stdin, nil)
+	}
+	return err
+}
+
+func (r *Running) kill() {
+	r.child.Kill()
+	if r.keeper != nil {
+		r.keeper.Kill()
+	}
 }
 
 // connect prepares the device; where there is none, and none was asked for by
@@ -442,20 +536,13 @@ func (p *plan) reserve() error {
 		*fd = null
 	}
 	var err error
-	if p.o.Init || p.o.pauses() {
-		program := initbin.Program()
-		if p.o.pauses() {
-			program = initbin.Pause()
-		}
-		if p.files.init, err = unix.MemfdCreate("rl-init", unix.MFD_CLOEXEC); err != nil {
-			return fmt.Errorf("making a memory file for init: %w", err)
-		}
-		if _, err := unix.Write(p.files.init, program); err != nil {
-			return fmt.Errorf("writing init: %w", err)
-		}
+	switch {
+	case p.o.pauses():
+		p.files.init, err = userns.Memory("rl-pause", initbin.Pause())
+	case p.o.Init:
+		p.files.init, err = userns.Memory("rl-init", initbin.Program())
 	}
-	p.files.supervisor = userns.Supervisor()
-	return nil
+	return err
 }
 
 // noneShared is before reserve.

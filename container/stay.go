@@ -57,7 +57,7 @@ func (r *Running) introduce() error {
 			}
 		}
 	}
-	r.state = State{Init: process(r.child.PID), Monitor: process(os.Getpid()), Boot: bootID(), Started: time.Now().UTC(), Restarts: r.restarted, Notice: r.Notice}
+	r.state = State{Init: process(r.child.PID), Monitor: process(r.monitor()), Boot: bootID(), Started: time.Now().UTC(), Restarts: r.restarted, Notice: r.Notice, Space: r.state.Space}
 	for _, old := range []string{healthFile, joinFile} {
 		_ = os.Remove(path.Join(c.Dir, old))
 	}
@@ -73,10 +73,18 @@ func (r *Running) introduce() error {
 	} else {
 		emit(r.host.Dirs, started)
 	}
-	if o.Health.Checked() {
+	if r.keeper == nil && o.Health.Checked() {
 		go r.watchHealth(o.Health)
 	}
 	return nil
+}
+
+// monitor is the process that stays with the container.
+func (r *Running) monitor() int {
+	if r.keeper != nil {
+		return r.keeper.PID
+	}
+	return os.Getpid()
 }
 
 type file struct {

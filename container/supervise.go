@@ -32,6 +32,7 @@ type Running struct {
 	Notice string
 
 	child   *userns.Child
+	keeper  *userns.Child // who stays with the child when we go; nil: we do
 	plan    *plan
 	host    Host
 	storage *storage.Container
@@ -46,8 +47,7 @@ type Running struct {
 	joins      bool // a container that another rl serves
 	state      State
 	restarted  int
-	space      string // its mount namespace, where processes may be left at its end
-	sick       int32  // its health check wants a restart
+	sick       int32 // its health check wants a restart
 	input      *inputServer
 	ports      []netconfig.Listener
 }
@@ -62,11 +62,15 @@ type Serve func(tun int, n netconfig.Network, first []byte, published []netconfi
 // guard starts the guard where the program can change its ids, and so lose the
 // parent-death signal; init never does.
 func (r *Running) guard() error {
-	if r.host.IDs.Single() || r.plan.o.Init || r.plan.o.pauses() || r.child.PIDFD < 0 || r.plan.files.supervisor < 0 {
+	supervisor := userns.Supervisor()
+	if r.keeper != nil {
+		supervisor = r.keeper.PIDFD
+	}
+	if r.host.IDs.Single() || r.plan.o.Init || r.plan.o.pauses() || r.child.PIDFD < 0 || supervisor < 0 {
 		return nil
 	}
 	// Not waited for: it outlives us, or ends with the container, as we do.
-	_, err := userns.Detached(guard.Program(), "rl-guard", r.plan.files.supervisor, r.child.PIDFD)
+	_, err := userns.Detached(guard.Program(), "rl-guard", supervisor, r.child.PIDFD)
 	return err
 }
 
@@ -80,7 +84,7 @@ func (r *Running) Idle() (ended bool, err error) {
 }
 
 func (r *Running) idle() (ended bool, err error) {
-	if r.child.PIDFD < 0 || r.plan.o.TTY {
+	if r.child.PIDFD < 0 || r.plan.o.TTY || r.first != nil {
 		return false, nil // before Linux 5.3 the end cannot be polled for; a terminal has to be served
 	}
 	poll := []unix.PollFd{{Fd: int32(r.child.PIDFD), Events: unix.POLLIN}}
@@ -226,8 +230,8 @@ func (r *Running) status(drained func()) error {
 	if err != nil {
 		return err
 	}
-	if r.space != "" {
-		killSpace(r.space)
+	if r.state.Space != "" {
+		killSpace(r.state.Space)
 	}
 	select {
 	case <-r.hungUp: // no one reads the output any more
@@ -325,12 +329,17 @@ func (r *Running) typed(console *os.File, before func()) (restore func()) {
 		return before
 	}
 	_ = raw.Control(func(fd uintptr) {
-		server, failed := r.serveInput(int(fd), func(rows, cols uint16) {
+		server := r.input // of an rl before us
+		if server == nil {
+			if server, err = r.listen(); err != nil {
+				return
+			}
+		}
+		r.input = nil
+		server.serve(int(fd), func(rows, cols uint16) {
 			_ = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: rows, Col: cols})
 		})
-		if failed == nil {
-			restore = func() { server.close(); before() }
-		}
+		restore = func() { server.close(); before() }
 	})
 	if restore == nil {
 		return before

@@ -104,6 +104,27 @@ func (d Dirs) HoldContainer(e Entry, name string, img *Image) (*Container, error
 	return c, nil
 }
 
+// InheritContainer is HoldContainer for who has the lock by a descriptor from
+// before it executed itself anew.
+func (d Dirs) InheritContainer(e Entry, name string, lock int) *Container {
+	c := &Container{ID: e.ID, Name: name, dirs: d, lock: os.NewFile(uintptr(lock), "lock")}
+	c.place(e.Dir)
+	return c
+}
+
+// Descriptors are those of the container's lock and of its image's: whoever
+// holds them after us holds both. -1: there is none.
+func (c *Container) Descriptors() (lock, image int) {
+	lock, image = -1, -1
+	if c.lock != nil {
+		lock = int(c.lock.Fd())
+	}
+	if c.image != nil && c.image.entry != nil {
+		image = int(c.image.entry.Fd())
+	}
+	return lock, image
+}
+
 // Keep makes a transient container one that stays when it ends, with a record
 // of what it is and a name, or none. Until then a killed command leaves
 // nothing; from then on it is whole.

@@ -144,14 +144,11 @@ func Session(role string, args []string, report int) (*Process, error) {
 // Detached starts a static program of ours, given as an ELF file, with files as
 // its descriptors 3 and up and nothing else open. It does not die with us.
 func Detached(elf []byte, name string, files ...int) (*Process, error) {
-	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	fd, err := Memory(name, elf)
 	if err != nil {
-		return nil, fmt.Errorf("making a memory file for %s: %w", name, err)
+		return nil, err
 	}
 	defer unix.Close(fd)
-	if _, err := unix.Write(fd, elf); err != nil {
-		return nil, fmt.Errorf("writing %s: %w", name, err)
-	}
 	child, err := Clone(Config{OwnFiles: true})
 	if err != nil {
 		return nil, err
@@ -174,4 +171,20 @@ func Detached(elf []byte, name string, files ...int) (*Process, error) {
 		return nil, err
 	}
 	return &Process{name, child}, nil
+}
+
+// Memory makes a file in memory that holds a program. Since Linux 6.3 it must be
+// said that it is to be executed (vm.memfd_noexec), which older ones refuse.
+func Memory(name string, elf []byte) (fd int, err error) {
+	if fd, err = unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_EXEC); err == unix.EINVAL {
+		fd, err = unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	}
+	if err != nil {
+		return -1, fmt.Errorf("making a memory file for %s: %w", name, err)
+	}
+	if _, err := unix.Write(fd, elf); err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("writing %s: %w", name, err)
+	}
+	return fd, nil
 }

@@ -32,6 +32,8 @@ func begin(args []string) *container.Running {
 		running, err = beginRun(args, streams, monitor)
 	case args[1] == "exec" && !monitor:
 		running, err = beginExec(args[2:], streams)
+	case args[1] == container.ResumeWord && monitor && len(args) > 3:
+		running, err = resume(args[2], args[3])
 	case args[1] == "start" && monitor:
 		running, err = Again(streams, args[2], len(args) > 3 && args[3] == policyWord)
 	default:
@@ -60,7 +62,16 @@ func beginRun(args []string, s Streams, monitor bool) (*container.Running, error
 	case err != nil:
 		return nil, errCold
 	case run.Detached && !monitor:
-		return nil, Detach(s, args[1:])
+		return nil, run.Away(s, set.Args(), args[2:], nil)
 	}
 	return run.Start(s, set.Args(), nil)
+}
+
+// resume goes on where the waiter was.
+func resume(id, there string) (*container.Running, error) {
+	host, err := findHost()
+	if err != nil {
+		return nil, err
+	}
+	return container.Resume(host, id, there)
 }

@@ -13,9 +13,9 @@ import (
 	"containers/rl/userns"
 )
 
-// RoleMonitor is the name under which rl starts again to stay with a container
-// that the user's shell does not wait for.
-const RoleMonitor = "rl-monitor"
+// RoleMonitor is the name of the process that stays with a container that the
+// user's shell does not wait for.
+const RoleMonitor = container.RoleMonitor
 
 // report is where the monitor says that the container runs; it writes the id.
 const report = 3
@@ -24,7 +24,7 @@ const report = 3
 // runs, or with what became of it. Until then the monitor dies with us, and
 // its messages go to our streams.
 func Detach(s Streams, args []string) error {
-	id, err := Monitor(args)
+	id, err := monitor(args)
 	if err != nil {
 		return err
 	}
@@ -35,8 +35,27 @@ func Detach(s Streams, args []string) error {
 	return err
 }
 
-// Monitor is Detach without a word: it gives the container's id.
-func Monitor(args []string) (id string, err error) {
+// Revive starts a container that was made before, and returns when it runs.
+func Revive(s Streams, host container.Host, info *container.Info) error {
+	err := container.AgainAway(host, info, func(r *container.Running) error { return notice(s, r) })
+	switch {
+	case errors.Is(err, container.ErrMonitor):
+		_, err = monitor([]string{"start", info.ID})
+	case errors.Is(err, container.ErrStarted):
+		err = nil
+	}
+	return err
+}
+
+func notice(s Streams, running *container.Running) error {
+	if running.Notice != "" {
+		fmt.Fprintf(s.Err, "rl: %s\n", running.Notice)
+	}
+	return nil
+}
+
+// monitor is Detach without a word: it gives the container's id.
+func monitor(args []string) (id string, err error) {
 	var pipe [2]int
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
 		return "", fmt.Errorf("making a pipe: %w", err)
@@ -97,17 +116,16 @@ func Again(s Streams, id string, byPolicy bool) (*container.Running, error) {
 	if err != nil {
 		return nil, err
 	}
-	running, err := container.Again(host, info, byPolicy)
-	if errors.Is(err, container.ErrStarted) && !byPolicy {
+	if byPolicy {
+		return container.Again(host, info, true, nil)
+	}
+	running, err := container.Again(host, info, false, func(r *container.Running) error {
+		return errors.Join(notice(s, r), Leave(info.ID))
+	})
+	if errors.Is(err, container.ErrStarted) {
 		return nil, errors.Join(Leave(info.ID), container.Exit{})
 	}
-	if err != nil || byPolicy {
-		return running, err
-	}
-	if running.Notice != "" {
-		fmt.Fprintf(s.Err, "rl: %s\n", running.Notice)
-	}
-	return running, Leave(info.ID)
+	return running, err
 }
 
 // policyWord is what a monitor says to itself when it starts a container again.

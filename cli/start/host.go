@@ -8,15 +8,20 @@ import (
 	"containers/rl/userns"
 )
 
-// OpenHost finds the directories and id maps, and clears what the dead left.
-func OpenHost() (container.Host, error) {
-	var h container.Host
-	var err error
+// findHost finds the directories and id maps.
+func findHost() (h container.Host, err error) {
 	if h.Dirs, err = storage.Locate(os.Getenv, os.Getuid()); err != nil {
 		return h, err
 	}
 	h.User = userns.Self()
-	if h.IDs, h.Notice, err = userns.FindMap(h.User); err != nil {
+	h.IDs, h.Notice, err = userns.FindMap(h.User)
+	return h, err
+}
+
+// OpenHost does so, and clears what the dead left.
+func OpenHost() (container.Host, error) {
+	h, err := findHost()
+	if err != nil {
 		return h, err
 	}
 	left, err := h.Dirs.Heal()

@@ -121,8 +121,34 @@ func (o *Run) Start(s Streams, args []string, cold *Cold) (*container.Running, e
 	if err != nil {
 		return nil, err
 	}
-	running, err := container.Start(host, &o.Options)
-	return running, o.begun(s, running, err)
+	if o.Detached {
+		return container.StartHere(host, &o.Options, func(r *container.Running) error {
+			return errors.Join(o.ready(s, r), Leave(o.ID))
+		})
+	}
+	return container.Start(host, &o.Options, func(r *container.Running) error { return o.ready(s, r) })
+}
+
+// Away starts a container that stays when we go, and prints its id. words are
+// the command line, without the command, for a monitor that has to read it again.
+func (o *Run) Away(s Streams, args, words []string, cold *Cold) error {
+	host, err := o.prepare(s, args, cold)
+	if err == nil {
+		err = container.StartAway(host, &o.Options, func(r *container.Running) error { return o.ready(s, r) })
+	}
+	if errors.Is(err, container.ErrMonitor) {
+		if o.cidfile != "" {
+			_ = os.Remove(o.cidfile) // of an id that the monitor will not take
+		}
+		return Detach(s, append([]string{"run"}, words...))
+	}
+	if err == nil {
+		_, err = fmt.Fprintln(s.Out, o.ID)
+	}
+	if err == nil {
+		err = container.Exit{Code: 0}
+	}
+	return err
 }
 
 // Create is Start without a start. It gives the new container's id.
@@ -186,19 +212,12 @@ func (o *Run) prepare(s Streams, args []string, cold *Cold) (host container.Host
 	return host, err
 }
 
-// begun says what the container goes without, and leaves the user alone with
-// his shell when he asked for that.
-func (o *Run) begun(s Streams, running *container.Running, err error) error {
-	if err == nil && running.Notice != "" {
-		fmt.Fprintf(s.Err, "rl: %s\n", running.Notice)
+// ready says what the container goes without, and which process it is.
+func (o *Run) ready(s Streams, running *container.Running) error {
+	if err := notice(s, running); err != nil || o.pidfile == "" {
+		return err
 	}
-	if err == nil && o.pidfile != "" {
-		err = os.WriteFile(o.pidfile, []byte(strconv.Itoa(running.PID())), 0o644)
-	}
-	if err == nil && o.Detached {
-		err = Leave(o.ID)
-	}
-	return err
+	return os.WriteFile(o.pidfile, []byte(strconv.Itoa(running.PID())), 0o644)
 }
 
 func (o *Run) streams(s Streams) error {

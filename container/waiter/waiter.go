@@ -23,12 +23,14 @@ const (
 	Input             // the socket on which someone wants to type
 	Stdin             // the other end of its standard input
 	Packet            // in rl alone: a file with the packet that it is to answer
+	Image             // the lock of its image
 	More              // and up: sockets on which someone wants the container
 )
 
 // Most is how many sockets may follow More.
-const Most = 64
+const Most = 48
 
 // Program is the ELF file. Its arguments are a name, the word "resume", the
-// container's id, and local time's offset in minutes; rl gets all but the last.
+// container's id, and local time's offset in minutes; rl gets, in the place of
+// the last, which descriptors are there: the sum of 1 << number.
 func Program() []byte { return program }

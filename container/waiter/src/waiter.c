@@ -3,7 +3,9 @@
  * writes to its log and passes signals on. Built by ../initbin/generate.sh.
  *
  * argv is NAME "resume" ID OFFSET: it goes on to rl as it is, but for OFFSET,
- * which is local time's in minutes. The descriptors below are there or not.
+ * which is local time's in minutes. In its place rl is told which of the
+ * descriptors below are there, as the sum of 1 << number: it opens some before
+ * it could look.
  */
 typedef unsigned long word;
 typedef unsigned char byte;
@@ -21,7 +23,8 @@ enum {
 	INPUT = 10,  /* a socket on which someone wants to type */
 	STDIN = 11,  /* the other end of its standard input */
 	PACKET = 12, /* the packet that rl is to answer */
-	MORE = 13,   /* and up: sockets on which someone wants the container */
+	IMAGE = 13,  /* the lock of its image; held, no more */
+	MORE = 14,   /* and up: sockets on which someone wants the container */
 };
 
 #if defined(__x86_64__)
@@ -189,10 +192,13 @@ static int packet(void)
 }
 
 /* become executes rl. The binary may be busy for a moment, or memory scarce. */
-static void become(char **argv, char **env)
+static void become(char **argv, char **env, word there)
 {
 	struct timespec tick = {0, 100000000};
-	argv[3] = 0;
+	char text[20] = {0}, *at = text + sizeof text - 1;
+	for (; there > 0; there /= 10)
+		*--at = '0' + there % 10;
+	argv[3] = at;
 	for (int tries = 0; tries < 600; tries++) {
 		call(EXECVEAT, RL, (long)"", (long)argv, (long)env, AT_EMPTY_PATH);
 		call(EXECVE, (long)"/proc/self/fd/3", (long)argv, (long)env, 0, 0);
@@ -220,7 +226,7 @@ static int signals(void)
 	return call(SIGNALFD, -1, (long)&mask, 8, CLOEXEC, 0);
 }
 
-enum { FIXED = 6, MOST = 64 };
+enum { FIXED = 6, MOST = 48 };
 
 __attribute__((used)) void begin(long *stack)
 {
@@ -228,14 +234,20 @@ __attribute__((used)) void begin(long *stack)
 	char **argv = (char **)(stack + 1), **env = argv + argc + 1;
 	if (argc < 4)
 		call(EXIT, 125, 0, 0, 0, 0);
+	struct pollfd p[FIXED + MOST] = {{0, 1, 0}, {OUT, 1, 0}, {ERR, 1, 0}, {INIT, 1, 0}, {TUN, 1, 0}, {INPUT, 1, 0}};
 	int offset = parse(argv[3]), n = FIXED;
-	call(PRCTL, PR_SET_NAME, (long)argv[0], 0, 0, 0);
-	struct pollfd p[FIXED + MOST] = {{signals(), 1, 0}, {OUT, 1, 0}, {ERR, 1, 0}, {INIT, 1, 0}, {TUN, 1, 0}, {INPUT, 1, 0}};
+	word there = 0; /* before anything takes a number that is free */
+	for (int fd = RL; fd < MORE + MOST && fd < 63; fd++)
+		if (is_open(fd)) {
+			there |= 1UL << fd;
+			if (fd >= MORE)
+				p[n++] = (struct pollfd){fd, 1, 0};
+		}
 	for (int i = 1; i < FIXED; i++)
-		if (!is_open(p[i].fd))
+		if (!(there >> p[i].fd & 1))
 			p[i].fd = -1;
-	for (int fd = MORE; n < FIXED + MOST && is_open(fd); fd++)
-		p[n++] = (struct pollfd){fd, 1, 0};
+	call(PRCTL, PR_SET_NAME, (long)argv[0], 0, 0, 0);
+	p[0].fd = signals();
 	for (;;) {
 		if (call(PPOLL, (long)p, n, 0, 0, 8) < 0)
 			continue;
@@ -245,12 +257,13 @@ __attribute__((used)) void begin(long *stack)
 		for (int i = 1; i <= 2; i++)
 			if (p[i].revents && !carry(p[i].fd, i == 1 ? "stdout" : "stderr", offset)) {
 				call(CLOSE, p[i].fd, 0, 0, 0, 0);
+				there &= ~(1UL << p[i].fd);
 				p[i].fd = -1;
 			}
 		if (p[4].revents && packet())
-			become(argv, env);
+			become(argv, env, there | 1UL << PACKET);
 		for (int i = 3; i < n; i++)
 			if (i != 4 && p[i].revents)
-				become(argv, env);
+				become(argv, env, there);
 	}
 }
