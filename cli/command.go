@@ -27,7 +27,7 @@ type Command struct {
 
 // Commands in the order of help.
 func Commands() []Command {
-	return []Command{
+	return append([]Command{
 		{"run", "[FLAGS] IMAGE [COMMAND [ARG...]]", "Run a command in a new container", runFlags},
 		{"exec", "[FLAGS] CONTAINER COMMAND [ARG...]", "Run a command in a container that runs", execFlags},
 		{"attach", "[FLAGS] CONTAINER", "Join the streams of a container that runs", attachFlags},
@@ -52,18 +52,9 @@ func Commands() []Command {
 		{"rename", "CONTAINER NAME", "Give a container another name", renameFlags},
 		{"logs", "[FLAGS] CONTAINER", "Show what a container wrote", logsFlags},
 		{"inspect", "[FLAGS] CONTAINER|IMAGE...", "Show all that is known of containers and images", inspectFlags},
-		{"pull", "[FLAGS] IMAGE...", "Download images", pullFlags},
-		{"images", "[FLAGS]", "List images", imagesFlags},
-		{"load", "[FLAGS]", "Take images from an archive", loadFlags},
-		{"tag", "IMAGE NAME...", "Give an image more names", tagFlags},
-		{"untag", "IMAGE [NAME...]", "Take names from an image", untagFlags},
-		{"rmi", "[FLAGS] IMAGE...", "Remove images", rmiFlags},
 		{"container exists", "CONTAINER", "Tell by the status whether a container is there", existsFlags},
 		{"container prune", "[FLAGS]", "Remove all containers that do not run", pruneFlags},
 		{"healthcheck run", "CONTAINER", "Check a container's health once", healthcheckFlags},
-		{"image exists", "IMAGE", "Tell by the status whether an image is there", imageExistsFlags},
-		{"image prune", "[FLAGS]", "Remove images that are of no use", imagePruneFlags},
-		{"system prune", "[FLAGS]", "Remove containers and images that are of no use", systemPruneFlags},
 		{"generate systemd", "[FLAGS] CONTAINER", "Print a unit that starts a container at boot", generateFlags},
 		{"unshare", "[COMMAND [ARG...]]", "Run a command in the user namespace of rl's files", unshareFlags},
 		{"info", "[FLAGS]", "Show what rl works with, for programs", infoFlags},
@@ -72,7 +63,7 @@ func Commands() []Command {
 		{"completion", "[FLAGS] {bash|zsh|fish}", "Print a shell completion script", completionFlags},
 		{"man", "", "Print the manual page", manFlags},
 		{"help", "[COMMAND]", "Show help", helpFlags},
-	}
+	}, imageCommands()...)
 }
 
 func find(name string) (Command, bool) {

@@ -13,8 +13,8 @@ var groups = map[string]map[string][]string{
 	"healthcheck": {"run": {"healthcheck run"}},
 	"generate":    {"systemd": {"generate systemd"}},
 	"image": {
-		"inspect": {"inspect", "--type", "image"}, "list": {"images"}, "ls": {"images"}, "load": {"load"}, "pull": {"pull"}, "rm": {"rmi"}, "exists": {"image exists"},
-		"prune": {"image prune"}, "tag": {"tag"}, "untag": {"untag"},
+		"diff": {"image diff"}, "exists": {"image exists"}, "history": {"history"}, "import": {"import"}, "inspect": {"inspect", "--type", "image"}, "list": {"images"}, "load": {"load"},
+		"ls": {"images"}, "prune": {"image prune"}, "pull": {"pull"}, "push": {"push"}, "rm": {"rmi"}, "save": {"save"}, "tag": {"tag"}, "tree": {"image tree"}, "untag": {"untag"},
 	},
 }
 

@@ -189,46 +189,6 @@ func inspectMounts(i *container.Info) []inspectedMount {
 	return list
 }
 
-// inspectedImage is an image as docker and podman show it.
-type inspectedImage struct {
-	ID                                string `json:"Id"`
-	Digest                            string
-	RepoTags                          []string
-	RepoDigests                       []string
-	Created                           string
-	Architecture, Os, Variant, Author string
-	Size                              int64
-	VirtualSize                       int64
-	Config                            json.RawMessage
-	RootFS                            json.RawMessage
-	History                           json.RawMessage
-	Labels                            map[string]string
-}
-
-func inspectImage(img *storage.Image) (any, error) {
-	var config struct {
-		Architecture, OS, Variant, Author string
-		Config, Rootfs, History           json.RawMessage
-	}
-	if err := json.Unmarshal(img.Config, &config); err != nil {
-		return nil, fmt.Errorf("reading the configuration of image %s: %w", img.ID, err)
-	}
-	v := inspectedImage{ID: img.ID, Digest: img.Digest, RepoTags: []string{}, RepoDigests: []string{}, Created: stamp(img.Created), Architecture: config.Architecture,
-		Os: config.OS, Variant: config.Variant, Author: config.Author, Size: img.Size, VirtualSize: img.Size, Config: config.Config, RootFS: config.Rootfs,
-		History: config.History, Labels: map[string]string{}}
-	for _, name := range img.Names {
-		if repository, tag := splitTag(name); tag != "<none>" {
-			v.RepoTags = append(v.RepoTags, name)
-			v.RepoDigests = append(v.RepoDigests, repository+"@"+img.Digest)
-		}
-	}
-	for _, label := range img.Settings.Labels {
-		name, value, _ := strings.Cut(label, "=")
-		v.Labels[name] = value
-	}
-	return v, nil
-}
-
 // printInspected: a template may name fields as Go has them (.ID) or as JSON
 // has them (.Id), as with docker.
 func printInspected(s Streams, list []any, format string) error {

@@ -141,17 +141,7 @@ func inspectContainerRef(o *inspection, host container.Host, ref string) (any, e
 }
 
 func inspectImageRef(_ *inspection, host container.Host, ref string) (any, error) {
-	img, err := host.Dirs.Lookup(ref)
-	if err != nil {
-		return nil, err
-	}
-	defer img.Close()
-	names, err := host.Dirs.Names()
-	if err != nil {
-		return nil, err
-	}
-	img.Names = names[img.ID]
-	return inspectImage(img)
+	return inspectImage(host, ref)
 }
 
 // plain is JSON as templates take it: whole numbers stay whole.

@@ -2,80 +2,87 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"golang.org/x/term"
 
 	"containers/rl/cli/flags"
 	"containers/rl/cli/start"
 	"containers/rl/image"
-	"containers/rl/userns"
+	"containers/rl/storage"
 )
 
-const roleLoad = "rl-load"
+// loadRequest is what to load, and how to tell of it.
+type loadRequest struct {
+	Dir, Only, Name string // see image.LoadOptions
+	IDs             bool   // print ids alone, as pull does
+	Dirs            storage.Dirs
+}
 
 func loadFlags(f *flags.Set) func(Streams, []string) error {
-	input := f.StringP("input", "i", "", "archive to read instead of standard input")
-	r := &pullRequest{}
+	input := f.StringP("input", "i", "", "archive, directory or URL to read instead of standard input")
+	r := imageRequest{Load: &loadRequest{}}
 	f.BoolVarP(&r.Quiet, "quiet", "q", false, "show no progress")
+	f.String("platform", "", "accepted for docker's sake")
 	return func(s Streams, args []string) error {
 		if len(args) > 0 {
 			return usageError{Text: "load takes no argument; the archive is given by --input", Command: "load"}
 		}
-		file := s.In
-		if *input != "" {
-			var err error
-			if file, err = os.Open(*input); err != nil {
-				return err
+		from := *input
+		if from == "" {
+			from = "-"
+			if term.IsTerminal(int(s.In.Fd())) {
+				return usageError{Text: "cannot read from terminal, use command-line redirection or the --input flag", Command: "load"}
 			}
-			defer file.Close()
-		} else if term.IsTerminal(int(s.In.Fd())) {
-			return usageError{Text: "load reads an archive from standard input, which is a terminal: give --input", Command: "load"}
 		}
-		host, err := start.OpenHost()
-		if err != nil {
-			return err
-		}
-		r.SingleID, r.Notice, r.Dirs = host.IDs.Single(), host.Notice, host.Dirs
-		text, err := json.Marshal(r)
-		if err != nil {
-			return err
-		}
-		process, err := userns.CommandWith(host.IDs, roleLoad, []string{string(text)}, [3]int{int(file.Fd()), 1, 2})
-		if err != nil {
-			return err
-		}
-		return secondSelf(process)
+		return r.loadFrom(s, from)
 	}
 }
 
-// loadInside is the second self.
-func loadInside(s Streams, args []string) error {
-	var r pullRequest
-	if len(args) != 1 {
-		return errors.New(roleLoad + " is for rl itself")
+// loadFrom opens the archive as the user, and passes the descriptor.
+func (r imageRequest) loadFrom(s Streams, from string) error {
+	host, err := start.OpenHost()
+	if err != nil {
+		return err
 	}
-	if err := json.Unmarshal([]byte(args[0]), &r); err != nil {
-		return fmt.Errorf("reading the request: %w", err)
+	r.Load.Dirs = host.Dirs
+	if from != "-" && !image.IsURL(from) {
+		info, err := os.Stat(from)
+		if err != nil {
+			return err
+		}
+		if info.IsDir() {
+			r.Load.Dir = from
+			return r.run(host, nil, nil)
+		}
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
+	file, err := openArchiveArgument(s, from)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	return r.run(host, file, nil)
+}
+
+func (r imageRequest) loadInside(ctx context.Context, s Streams) error {
 	printer := newProgress(s.Err, r.Quiet)
-	list, err := image.Load(ctx, image.LoadOptions{File: s.In, Dirs: r.Dirs, Progress: printer, SingleID: r.SingleID})
+	l := r.Load
+	list, err := image.Load(ctx, image.LoadOptions{File: s.In, Dir: l.Dir, Only: l.Only, Name: l.Name, Dirs: l.Dirs, Progress: printer, SingleID: r.SingleID})
 	printer.Close()
 	for _, img := range list {
 		if img.Squashed && r.Notice != "" {
 			fmt.Fprintf(s.Err, "rl: files of other users now belong to root: %s\n", r.Notice)
 		}
-		if img.Name == "" {
-			fmt.Fprintf(s.Out, "Loaded image ID: sha256:%s\n", img.ID)
-		} else {
-			fmt.Fprintf(s.Out, "Loaded image: %s\n", img.Name)
+		switch {
+		case l.IDs:
+			fmt.Fprintln(s.Out, img.ID)
+		case len(img.Names) == 0:
+			fmt.Fprintf(s.Out, "Loaded image: sha256:%s\n", img.ID)
+		default:
+			for _, name := range img.Names {
+				fmt.Fprintf(s.Out, "Loaded image: %s\n", name)
+			}
 		}
 	}
 	return err

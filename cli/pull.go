@@ -26,35 +26,14 @@ import (
 // pullRequest goes to our second self as its only argument. Unpacking needs
 // the ids of the user namespace, so it cannot be done by the first.
 type pullRequest struct {
-	Refs      []string
-	Platform  string
-	TLSVerify *bool
-	Quiet     bool
-	SingleID  bool
-	Notice    string // why only one id is mapped
-	PrintID   bool
-	Dirs      storage.Dirs // ours: inside, the user's id is another
-}
-
-func pullFlags(f *flags.Set) func(Streams, []string) error {
-	r := &pullRequest{PrintID: true}
-	f.StringVar(&r.Platform, "platform", "", "OS/ARCH[/VARIANT]")
-	f.BoolVarP(&r.Quiet, "quiet", "q", false, "show no progress")
-	verify := f.Bool("tls-verify", true, "verify the registry's certificate and demand https")
-	return func(s Streams, args []string) error {
-		if len(args) == 0 {
-			return usageError{Text: "pull needs an image", Command: "pull"}
-		}
-		if f.Changed("tls-verify") {
-			r.TLSVerify = verify
-		}
-		r.Refs = args
-		host, err := start.OpenHost()
-		if err != nil {
-			return err
-		}
-		return r.start(host)
-	}
+	Refs     []string
+	Platform string
+	Quiet    bool
+	SingleID bool
+	Notice   string // why only one id is mapped
+	PrintID  bool
+	Dirs     storage.Dirs // ours: inside, the user's id is another
+	image.Access
 }
 
 // start checks the references before a process is started for them.
@@ -113,7 +92,7 @@ func pullInside(s Streams, args []string) error {
 	defer stop()
 	for _, ref := range r.Refs {
 		printer := newProgress(s.Err, r.Quiet)
-		result, err := image.Pull(ctx, image.PullOptions{Ref: ref, Platform: r.Platform, Dirs: r.Dirs, Progress: printer, TLSVerify: r.TLSVerify, SingleID: r.SingleID})
+		result, err := image.Pull(ctx, image.PullOptions{Ref: ref, Platform: r.Platform, Dirs: r.Dirs, Progress: printer, SingleID: r.SingleID, Access: r.Access})
 		printer.Close()
 		if err != nil {
 			return err

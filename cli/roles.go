@@ -13,7 +13,6 @@ import (
 // Our binary starts again under these names, as root of a user namespace.
 const (
 	rolePull    = "rl-pull"
-	roleRmi     = "rl-rmi"
 	roleBuiltin = "rl-builtin"
 )
 
@@ -21,14 +20,13 @@ const (
 // comes from rl itself.
 var roles = map[string]func(Streams, []string) error{
 	rolePull:             pullInside,
-	roleRmi:              rmiInside,
 	roleBuiltin:          builtinInside,
 	container.RoleRemove: removeInside,
 	start.RoleMonitor:    monitorInside,
 	roleCommit:           commitInside,
 	roleTag:              tagInside,
 	roleTree:             treeInside,
-	roleLoad:             loadInside,
+	roleImage:            imageInside,
 	roleUnshare:          unshareInside,
 	roleSize:             sizeInside,
 }

@@ -2,12 +2,9 @@ package cli
 
 import (
 	"errors"
-	"fmt"
-	"strings"
 
 	"containers/rl/cli/flags"
 	"containers/rl/cli/start"
-	"containers/rl/container"
 	"containers/rl/image"
 	"containers/rl/storage"
 	"containers/rl/storage/layers"
@@ -62,72 +59,4 @@ func tagInside(_ Streams, args []string) (err error) {
 		return store.Tag(args[3], args[4:])
 	}
 	return store.Untag(args[3], args[4:])
-}
-
-// imagePruneFlags removes images without a name, or all that no container has.
-func imagePruneFlags(f *flags.Set) func(Streams, []string) error {
-	force := f.BoolP("force", "f", false, "do not ask")
-	all := f.BoolP("all", "a", false, "all images that no container has, not only those without a name")
-	return func(s Streams, args []string) error {
-		if len(args) > 0 {
-			return usageError{Text: "image prune takes no argument", Command: "image prune"}
-		}
-		if !*force && !confirm(s, "WARNING! This will remove all images without a name, or with --all without a container.") {
-			return nil
-		}
-		host, err := start.OpenHost()
-		if err != nil {
-			return err
-		}
-		return pruneImages(s, host, *all)
-	}
-}
-
-func pruneImages(s Streams, host container.Host, all bool) error {
-	list, err := host.Dirs.Images()
-	if err != nil {
-		return err
-	}
-	containers, err := container.List(host.Dirs)
-	if err != nil {
-		return err
-	}
-	used := map[string]bool{}
-	for _, i := range containers {
-		used[i.ImageID] = true
-	}
-	var unwanted []string
-	for _, img := range list {
-		if !used[img.ID] && (all || len(img.Names) == 0) {
-			unwanted = append(unwanted, img.ID)
-		}
-	}
-	if len(unwanted) == 0 {
-		return nil
-	}
-	return inside(host, roleRmi, append([]string{host.Dirs.Data, host.Dirs.Run, "true"}, unwanted...)...)
-}
-
-// systemPruneFlags is both prunes.
-func systemPruneFlags(f *flags.Set) func(Streams, []string) error {
-	force := f.BoolP("force", "f", false, "do not ask")
-	all := f.BoolP("all", "a", false, "all images that no container has, not only those without a name")
-	return func(s Streams, args []string) error {
-		if len(args) > 0 {
-			return usageError{Text: "system prune takes no argument", Command: "system prune"}
-		}
-		if !*force && !confirm(s, strings.Join([]string{"WARNING! This will remove:", "- all stopped containers", "- all images without a name"}, "\n\t")) {
-			return nil
-		}
-		host, err := start.OpenHost()
-		if err != nil {
-			return err
-		}
-		fmt.Fprintln(s.Out, "Deleted Containers")
-		if err := pruneContainers(s, host, nil); err != nil {
-			return err
-		}
-		fmt.Fprintln(s.Out, "Deleted Images")
-		return pruneImages(s, host, *all)
-	}
 }

@@ -1,14 +1,13 @@
 package image
 
 import (
-	"archive/tar"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -23,6 +22,9 @@ import (
 // LoadOptions describe the loading of an archive.
 type LoadOptions struct {
 	File     *os.File // docker-archive or oci-archive, compressed or not; it need not be seekable
+	Dir      string   // an OCI layout, or the form of the transport dir, instead
+	Only     string   // name of the one image that is wanted; "" is all
+	Name     string   // full name for an image without one
 	Dirs     storage.Dirs
 	Progress Progress
 	SingleID bool
@@ -30,22 +32,29 @@ type LoadOptions struct {
 
 // Loaded is an image of an archive.
 type Loaded struct {
-	ID, Name string // Name is "" when the archive gives none
+	ID       string
+	Names    []string // none when the archive gives none
 	Squashed bool
 }
+
+// errNoFormat is podman's.
+var errNoFormat = errors.New("payload does not match any of the supported image formats: docker-archive, oci-archive, oci-dir, docker-dir")
 
 // Load brings all images of an archive into the store: what `docker save`
 // writes, or an OCI image layout in a tar. Every blob is checked against the
 // digest that leads to it.
 func Load(ctx context.Context, o LoadOptions) (list []Loaded, err error) {
-	a, err := openArchive(o.File, o.Dirs)
+	a, err := openSource(o)
 	if err != nil {
-		return nil, fmt.Errorf("reading the archive: %w", err)
+		return nil, fmt.Errorf("%w: %w", errNoFormat, err)
 	}
-	defer a.file.Close()
+	defer a.close()
 	images, err := a.images()
 	if err != nil {
 		return nil, fmt.Errorf("reading the archive: %w", err)
+	}
+	if images, err = o.wanted(images); err != nil {
+		return nil, err
 	}
 	store, err := layers.Open(o.Dirs)
 	if err != nil {
@@ -62,151 +71,41 @@ func Load(ctx context.Context, o LoadOptions) (list []Loaded, err error) {
 		if err != nil {
 			return list, err
 		}
-		name := ""
-		if len(img.names) > 0 {
-			name = img.names[0]
-		}
-		list = append(list, Loaded{stored.ID, name, p.squashed.Load()})
+		list = append(list, Loaded{stored.ID, img.names, p.squashed.Load()})
 		stored.Close()
 	}
 	return list, nil
 }
 
-// archiveFile is a tar whose entries can be read in any order.
-type archiveFile struct {
-	file    *os.File
-	entries map[string]archiveEntry
-}
-
-type archiveEntry struct {
-	offset, size int64
-	link         string // of another entry
-}
-
-// openArchive copies what cannot be sought in, or is compressed, to a file that
-// has no name.
-func openArchive(file *os.File, d storage.Dirs) (*archiveFile, error) {
-	head := make([]byte, 4)
-	n, err := file.ReadAt(head, 0)
-	compressed := n == 4 && (head[0] == 0x1f && head[1] == 0x8b || string(head) == "\x28\xb5\x2f\xfd")
-	if (err != nil && !errors.Is(err, io.EOF)) || compressed {
-		if file, err = spool(file, d.Data); err != nil {
-			return nil, err
+// wanted leaves out what was not asked for.
+func (o LoadOptions) wanted(images []*archived) ([]*archived, error) {
+	if o.Only != "" {
+		images = slices.DeleteFunc(images, func(img *archived) bool { return !img.called(o.Only) })
+		if len(images) == 0 {
+			return nil, fmt.Errorf("the archive has no image %s", o.Only)
 		}
 	}
-	a := &archiveFile{file: file, entries: map[string]archiveEntry{}}
-	counted := &offsetReader{r: file}
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return nil, err
-	}
-	for r := tar.NewReader(counted); ; {
-		h, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
-		name := path.Clean("/" + h.Name)[1:]
-		switch h.Typeflag {
-		case tar.TypeReg:
-			a.entries[name] = archiveEntry{offset: counted.n, size: h.Size}
-		case tar.TypeSymlink:
-			a.entries[name] = archiveEntry{link: path.Clean("/" + path.Dir(name) + "/" + h.Linkname)[1:]}
-		case tar.TypeLink:
-			a.entries[name] = archiveEntry{link: path.Clean("/" + h.Linkname)[1:]}
+	for _, img := range images {
+		if len(img.names) == 0 && o.Name != "" {
+			img.names = []string{o.Name}
 		}
 	}
-	if len(a.entries) == 0 {
-		return nil, errors.New("it is empty, or no archive of images")
-	}
-	return a, nil
+	return images, nil
 }
 
-// offsetReader tells how far a reader has come, and lets tar skip by seeking.
-type offsetReader struct {
-	r *os.File
-	n int64
-}
-
-func (o *offsetReader) Read(b []byte) (int, error) {
-	n, err := o.r.Read(b)
-	o.n += int64(n)
-	return n, err
-}
-
-// Seek is what tar.Reader uses to skip an entry.
-func (o *offsetReader) Seek(offset int64, whence int) (int64, error) {
-	n, err := o.r.Seek(offset, whence)
-	if err == nil {
-		o.n = n
+// called: an OCI layout's name may be a tag alone.
+func (img *archived) called(name string) bool {
+	if img.tag == name || slices.Contains(img.names, name) {
+		return true
 	}
-	return n, err
-}
-
-func spool(file *os.File, dir string) (*os.File, error) {
-	plain, err := inflate(file, "")
-	if err != nil {
-		return nil, err
-	}
-	defer plain.Close()
-	tmp, err := os.CreateTemp(dir, ".load-")
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Remove(tmp.Name()); err != nil {
-		tmp.Close()
-		return nil, err
-	}
-	if _, err := io.Copy(tmp, plain); err != nil {
-		tmp.Close()
-		return nil, err
-	}
-	return tmp, nil
-}
-
-// open gives an entry, by its links.
-func (a *archiveFile) open(name string) (*io.SectionReader, error) {
-	for range maxLinks {
-		e, ok := a.entries[path.Clean("/" + name)[1:]]
-		if !ok {
-			return nil, fmt.Errorf("%s: %w", name, os.ErrNotExist)
-		}
-		if e.link == "" {
-			return io.NewSectionReader(a.file, e.offset, e.size), nil
-		}
-		name = e.link
-	}
-	return nil, fmt.Errorf("%s: too many links", name)
-}
-
-// read gives a small entry.
-func (a *archiveFile) read(name string) ([]byte, error) {
-	r, err := a.open(name)
-	if err != nil {
-		return nil, err
-	}
-	if r.Size() > maxMetadata {
-		return nil, fmt.Errorf("%s has %d bytes, at most %d are taken", name, r.Size(), maxMetadata)
-	}
-	return io.ReadAll(r)
-}
-
-// blob gives a small blob of an OCI layout, which must be what its digest says.
-func (a *archiveFile) blob(d digest.Digest) ([]byte, error) {
-	if err := d.Validate(); err != nil {
-		return nil, err
-	}
-	text, err := a.read("blobs/" + d.Algorithm().String() + "/" + d.Encoded())
-	if err == nil && d.Algorithm().FromBytes(text) != d {
-		err = fmt.Errorf("blob %s has another digest", d)
-	}
-	return text, err
+	ref, err := ParseReference(name)
+	return err == nil && slices.Contains(img.names, ref.String())
 }
 
 // archived is one image of an archive.
 type archived struct {
 	a        *archiveFile
+	tag      string // of an OCI layout, when that is no name
 	names    []string
 	config   []byte
 	manifest []byte
@@ -216,13 +115,28 @@ type archived struct {
 }
 
 func (a *archiveFile) images() ([]*archived, error) {
-	if _, ok := a.entries["manifest.json"]; ok {
+	switch {
+	case a.flat():
+		return a.dirImages()
+	case a.has("manifest.json"):
 		return a.dockerImages()
-	}
-	if _, ok := a.entries["index.json"]; ok {
+	case a.has("index.json"):
 		return a.ociImages()
 	}
-	return nil, errors.New("neither manifest.json nor index.json is in it: it is no archive of images")
+	return nil, fmt.Errorf("%w: neither manifest.json nor index.json is in it: it is no archive of images", errNoFormat)
+}
+
+// dirImages reads the form of the transport dir (containers-transports(5)).
+func (a *archiveFile) dirImages() ([]*archived, error) {
+	text, err := a.read("manifest.json")
+	if err != nil {
+		return nil, err
+	}
+	img, err := a.manifestImage(digest.FromBytes(text), text)
+	if err != nil {
+		return nil, err
+	}
+	return []*archived{img}, nil
 }
 
 // dockerImages reads manifest.json (docker's image specification 1.2).
@@ -244,7 +158,7 @@ func (a *archiveFile) dockerImages() (list []*archived, err error) {
 		if img.config, err = a.read(m.Config); err != nil {
 			return nil, err
 		}
-		if img.diffs, err = parseConfiguration(img.config, ""); err != nil {
+		if img.diffs, err = parseDiffs(img.config); err != nil {
 			return nil, err
 		}
 		if len(img.diffs) != len(m.Layers) {
@@ -308,6 +222,7 @@ func (a *archiveFile) ociImages() (list []*archived, err error) {
 		if err != nil {
 			return nil, err
 		}
+		img.tag = d.Annotations[imagespec.AnnotationRefName]
 		for _, key := range []string{"io.containerd.image.name", imagespec.AnnotationRefName} {
 			if name := d.Annotations[key]; name != "" && len(img.names) == 0 && (strings.ContainsAny(name, ":/") || key != imagespec.AnnotationRefName) {
 				if err := img.named([]string{name}); err != nil {
@@ -338,27 +253,36 @@ func (a *archiveFile) ociImage(d imagespec.Descriptor, depth int) (*archived, er
 		}
 		return nil, fmt.Errorf("index %s has no image for this machine", d.Digest)
 	}
+	return a.manifestImage(d.Digest, text)
+}
+
+// manifestImage reads a manifest and the configuration that it names.
+func (a *archiveFile) manifestImage(d digest.Digest, text []byte) (_ *archived, err error) {
 	var m imagespec.Manifest
 	if err := json.Unmarshal(text, &m); err != nil {
-		return nil, fmt.Errorf("manifest %s: %w", d.Digest, err)
+		return nil, fmt.Errorf("manifest %s: %w", d, err)
 	}
 	img := &archived{a: a, manifest: text, files: map[v1.Hash]string{}}
 	if img.config, err = a.blob(m.Config.Digest); err != nil {
 		return nil, err
 	}
-	if img.diffs, err = parseConfiguration(img.config, ""); err != nil {
+	if img.diffs, err = parseDiffs(img.config); err != nil {
 		return nil, err
 	}
 	if len(img.diffs) != len(m.Layers) {
-		return nil, fmt.Errorf("manifest %s has %d layers, its configuration %d", d.Digest, len(m.Layers), len(img.diffs))
+		return nil, fmt.Errorf("manifest %s has %d layers, its configuration %d", d, len(m.Layers), len(img.diffs))
 	}
 	for _, l := range m.Layers {
 		if err := l.Digest.Validate(); err != nil {
 			return nil, err
 		}
 		hash := v1.Hash{Algorithm: string(l.Digest.Algorithm()), Hex: l.Digest.Encoded()}
-		img.files[hash] = "blobs/" + l.Digest.Algorithm().String() + "/" + l.Digest.Encoded()
-		img.layers = append(img.layers, v1.Descriptor{MediaType: types.MediaType(l.MediaType), Size: l.Size, Digest: hash})
+		img.files[hash] = a.blobName(l.Digest)
+		kind := types.MediaType(l.MediaType)
+		if a.flat() { // podman writes gzip's type there, and no gzip
+			kind = types.OCIUncompressedLayer
+		}
+		img.layers = append(img.layers, v1.Descriptor{MediaType: kind, Size: l.Size, Digest: hash})
 	}
 	return img, nil
 }

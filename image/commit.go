@@ -154,7 +154,7 @@ func commitLayer(ctx context.Context, store *layers.Store, o CommitOptions, pare
 		packed <- err
 	}()
 	sum := &counter{r: reader, sum: sha256.New()}
-	_, _, err = Unpack(ctx, int(staged.Dir.Fd()), sum, UnpackOptions{SingleID: o.SingleID})
+	_, _, err = Unpack(ctx, int(staged.Dir.Fd()), sum, UnpackOptions{SingleID: o.SingleID, Frame: staged.Frame, Framed: &staged.Framed})
 	if err == nil {
 		_, err = io.Copy(io.Discard, sum)
 	}

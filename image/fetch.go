@@ -1,6 +1,7 @@
 package image
 
 import (
+	"compress/bzip2"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -21,6 +22,7 @@ import (
 	"github.com/klauspost/pgzip"
 	"github.com/opencontainers/go-digest"
 	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/ulikunitz/xz"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
@@ -128,12 +130,7 @@ func parseConfiguration(raw []byte, platform string) (diffs []digest.Digest, err
 	if config.Architecture != "" && config.Architecture != want.Architecture {
 		return nil, fmt.Errorf("the image is for platform %s/%s, not %s", config.OS, config.Architecture, want.String())
 	}
-	for _, d := range config.RootFS.DiffIDs {
-		if err := d.Validate(); err != nil {
-			return nil, fmt.Errorf("reading the configuration: diff id %q: %w", d, err)
-		}
-	}
-	return config.RootFS.DiffIDs, nil
+	return parseDiffs(raw)
 }
 
 // blobs are the layers of an image in a registry.
@@ -175,7 +172,7 @@ func (p *pull) run(ctx context.Context) (top digest.Digest, err error) {
 		}
 		p.o.Progress.Start(p.layers[i].Digest.String(), p.layers[i].Size)
 		group.Go(func() (err error) {
-			sizes[i], err = p.layer(ctx, i, int(staged[i].Dir.Fd()))
+			sizes[i], err = p.layer(ctx, i, staged[i])
 			if err != nil {
 				return fmt.Errorf("layer %s: %w", p.layers[i].Digest, err)
 			}
@@ -201,7 +198,7 @@ func (p *pull) run(ctx context.Context) (top digest.Digest, err error) {
 
 // layer downloads, checks, inflates and unpacks at once. The digest of the
 // blob is checked by the reader of the registry, that of the archive here.
-func (p *pull) layer(ctx context.Context, i, dir int) (int64, error) {
+func (p *pull) layer(ctx context.Context, i int, staged *layers.Staging) (int64, error) {
 	layer, err := p.img.LayerByDigest(p.layers[i].Digest)
 	if err != nil {
 		return 0, err
@@ -226,7 +223,8 @@ func (p *pull) layer(ctx context.Context, i, dir int) (int64, error) {
 	end := func() { closing.Do(func() { plain.Close() }) }
 	defer end()
 	checked := &counter{r: plain, sum: sha256.New()}
-	_, squashed, err := Unpack(ctx, dir, checked, UnpackOptions{SingleID: p.o.SingleID, MaxSize: room(dir)})
+	dir := int(staged.Dir.Fd())
+	_, squashed, err := Unpack(ctx, dir, checked, UnpackOptions{SingleID: p.o.SingleID, MaxSize: room(dir), Frame: staged.Frame, Framed: &staged.Framed})
 	if err == nil { // what follows the archive's end belongs to both digests
 		_, err = io.Copy(io.Discard, checked)
 	}
@@ -276,7 +274,7 @@ func cause(ctx context.Context, err error) error {
 
 // inflate by what the data begin with: media types lie now and then.
 func inflate(r io.Reader, mediaType string) (io.ReadCloser, error) {
-	head := make([]byte, 4)
+	head := make([]byte, 6)
 	n, err := io.ReadFull(r, head)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		return nil, err
@@ -285,12 +283,20 @@ func inflate(r io.Reader, mediaType string) (io.ReadCloser, error) {
 	switch {
 	case n >= 2 && head[0] == 0x1f && head[1] == 0x8b:
 		return pgzip.NewReaderN(all, 1<<20, 4)
-	case n == 4 && head[0] == 0x28 && head[1] == 0xb5 && head[2] == 0x2f && head[3] == 0xfd:
+	case n >= 4 && head[0] == 0x28 && head[1] == 0xb5 && head[2] == 0x2f && head[3] == 0xfd:
 		z, err := zstd.NewReader(all, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxWindow(128<<20))
 		if err != nil {
 			return nil, err
 		}
 		return z.IOReadCloser(), nil
+	case n >= 3 && string(head[:3]) == "BZh":
+		return io.NopCloser(bzip2.NewReader(all)), nil
+	case n == 6 && string(head) == "\xfd7zXZ\x00":
+		x, err := xz.NewReader(all)
+		if err != nil {
+			return nil, err
+		}
+		return io.NopCloser(x), nil
 	case strings.HasSuffix(mediaType, "gzip"), strings.HasSuffix(mediaType, "zstd"):
 		return nil, fmt.Errorf("the layer is not what its media type %s says, or is cut off", mediaType)
 	}

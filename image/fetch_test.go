@@ -10,6 +10,8 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -19,7 +21,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-	"golang.org/x/sys/unix"
+
+	"containers/rl/storage/layers"
 )
 
 type silent struct{}
@@ -55,14 +58,19 @@ func layerFrom(t *testing.T, blob []byte, change func([]byte) []byte) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := unix.Open(t.TempDir(), unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	dir, err := os.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Close(dir)
+	defer dir.Close()
+	frame, err := os.Create(filepath.Join(t.TempDir(), "frame"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer frame.Close()
 	p := &pull{o: PullOptions{Progress: silent{}, SingleID: true}, img: oneLayer{served}, layers: []v1.Descriptor{{Digest: digest, Size: int64(len(blob)), MediaType: types.OCILayer}}, diffs: nil}
 	p.diffs = append(p.diffs, "sha256:none")
-	_, err = p.layer(context.Background(), 0, dir)
+	_, err = p.layer(context.Background(), 0, &layers.Staging{Dir: dir, Frame: frame})
 	return err
 }
 

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -27,12 +25,12 @@ type Progress interface {
 
 // PullOptions describe one pull.
 type PullOptions struct {
-	Ref       string
-	Platform  string // OS/ARCH[/VARIANT]; "" is the host's
-	Dirs      storage.Dirs
-	Progress  Progress
-	TLSVerify *bool // over registries.conf
-	SingleID  bool
+	Ref      string
+	Platform string // OS/ARCH[/VARIANT]; "" is the host's
+	Dirs     storage.Dirs
+	Progress Progress
+	SingleID bool
+	Access
 }
 
 // Result is an image that is in the store.
@@ -52,7 +50,7 @@ const (
 // Pull brings an image. What was there before stays as it is until the new
 // image is complete.
 func Pull(ctx context.Context, o PullOptions) (*Result, error) {
-	registries, err := LoadRegistries(os.Getenv)
+	registries, err := LoadRegistries(o.getenv)
 	if err != nil {
 		return nil, err
 	}
@@ -81,10 +79,7 @@ func pullFrom(ctx context.Context, o PullOptions, registries *Registries, ref Re
 	}
 	var failed []error
 	for _, e := range endpoints {
-		if o.TLSVerify != nil {
-			e.Insecure = !*o.TLSVerify
-		}
-		desc, err := manifest(ctx, e, ref, o.Platform)
+		desc, err := o.manifest(ctx, e, ref)
 		if err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", e.Name, explain(err)))
 			continue
@@ -99,41 +94,20 @@ func pullFrom(ctx context.Context, o PullOptions, registries *Registries, ref Re
 }
 
 // manifest asks for the manifest or index of the reference.
-func manifest(ctx context.Context, e Endpoint, ref Reference, platform string) (*remote.Descriptor, error) {
-	var nameOptions []name.Option
-	if e.Insecure {
-		nameOptions = append(nameOptions, name.Insecure)
-	}
-	full := e.Name + ":" + ref.Tag
-	if ref.Digest != "" {
-		full = e.Name + "@" + ref.Digest
-	}
-	parsed, err := name.ParseReference(full, nameOptions...)
+func (o PullOptions) manifest(ctx context.Context, e Endpoint, ref Reference) (*remote.Descriptor, error) {
+	p, err := parsePlatform(o.Platform)
 	if err != nil {
 		return nil, err
 	}
-	auth, err := credentials(os.Getenv, e.Name)
+	options, names, err := o.options(ctx, e)
 	if err != nil {
 		return nil, err
 	}
-	p, err := parsePlatform(platform)
+	parsed, err := name.ParseReference(e.Name+ref.suffix(), names...)
 	if err != nil {
 		return nil, err
 	}
-	return remote.Get(parsed, remote.WithContext(ctx), remote.WithAuth(auth), remote.WithPlatform(p), remote.WithTransport(roundTripper(e.Insecure)), remote.WithUserAgent("rl"))
-}
-
-func roundTripper(insecure bool) http.RoundTripper {
-	t := remote.DefaultTransport.(*http.Transport).Clone()
-	t.DialContext = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext
-	t.ResponseHeaderTimeout = answerTimeout
-	t.MaxIdleConnsPerHost = layersAtOnce
-	if insecure && t.TLSClientConfig != nil {
-		t.TLSClientConfig.InsecureSkipVerify = true
-	} else if insecure {
-		t.TLSClientConfig = insecureTLS()
-	}
-	return t
+	return remote.Get(parsed, append(options, remote.WithPlatform(p))...)
 }
 
 // explain says what a status of a registry means to the user.
@@ -149,6 +123,12 @@ func explain(err error) error {
 		return fmt.Errorf("manifest unknown: no such image or tag (status 404): %w", err)
 	}
 	return err
+}
+
+// Platform reads OS/ARCH[/VARIANT], or ARCH alone.
+func Platform(text string) (os, arch, variant string, err error) {
+	p, err := parsePlatform(text)
+	return p.OS, p.Architecture, p.Variant, err
 }
 
 // parsePlatform reads OS/ARCH[/VARIANT], or ARCH alone.

@@ -20,6 +20,10 @@ type UnpackOptions struct {
 	Plain    bool  // not a layer: names that would hide others are names
 	// Name gives an entry another name, or says false to leave it out; or nil.
 	Name func(string) (string, bool)
+	// Frame takes what the archive has beside the content of files; see
+	// frameWriter. Framed is then set when it is of use. Nil: not wanted.
+	Frame  io.Writer
+	Framed *bool
 }
 
 // unpacker writes one layer. All names are resolved below root.
@@ -34,6 +38,7 @@ type unpacker struct {
 	squashed bool
 	size     int64
 	links    int // followed on the way to the current entry
+	frame    *frameWriter
 }
 
 type directoryTime struct {
@@ -47,7 +52,18 @@ func Unpack(ctx context.Context, root int, r io.Reader, opts UnpackOptions) (siz
 	u := &unpacker{ctx: ctx, root: root, opts: opts, parent: -1, buf: make([]byte, 256<<10)}
 	defer u.leave()
 	defer unix.Umask(unix.Umask(0))
-	archive := tar.NewReader(bufio.NewReaderSize(r, 1<<20))
+	in := bufio.NewReaderSize(r, 1<<20)
+	archive := tar.NewReader(in)
+	if opts.Frame != nil {
+		if u.frame, err = newFrameWriter(in, opts.Frame); err != nil {
+			return 0, false, err
+		}
+		archive = tar.NewReader(u.frame)
+		defer func() {
+			framed, endErr := u.frame.end(err == nil)
+			*opts.Framed, err = framed, errors.Join(err, endErr)
+		}()
+	}
 	for {
 		h, err := archive.Next()
 		if errors.Is(err, io.EOF) {
@@ -218,14 +234,24 @@ func (u *unpacker) whiteout(dir, base string) error {
 func (u *unpacker) clear(base string) error {
 	err := unix.Unlinkat(u.parent, base, 0)
 	switch {
-	case err == nil, errors.Is(err, unix.ENOENT):
+	case errors.Is(err, unix.ENOENT):
+		return nil
+	case err == nil:
+		u.lost()
 		return nil
 	case u.opts.Plain && errors.Is(err, unix.EISDIR):
 		return fmt.Errorf("cannot overwrite directory %s with a file", base)
 	case errors.Is(err, unix.EISDIR), errors.Is(err, unix.EPERM):
+		u.lost()
 		return removeAt(u.parent, base)
 	}
 	return err
+}
+
+func (u *unpacker) lost() {
+	if u.frame != nil {
+		u.frame.lose()
+	}
 }
 
 func (u *unpacker) create(h *tar.Header, base string, r io.Reader) error {
@@ -268,6 +294,7 @@ func (u *unpacker) directory(base string, mode uint32) error {
 	if u.opts.Plain {
 		return fmt.Errorf("cannot overwrite %s with a directory", base)
 	}
+	u.lost()
 	if err := unix.Unlinkat(u.parent, base, 0); err != nil {
 		return err
 	}
@@ -283,6 +310,10 @@ func (u *unpacker) file(h *tar.Header, base string, r io.Reader) error {
 		return err
 	}
 	defer unix.Close(fd)
+	if u.frame != nil {
+		u.frame.file(h, path.Join(u.where, base))
+		defer u.frame.fileEnd(h.Size)
+	}
 	n, err := io.CopyBuffer(descriptor(fd), struct{ io.Reader }{r}, u.buf)
 	u.size += n
 	return err

@@ -7,7 +7,7 @@ import (
 )
 
 // ErrNoImage says that no image has the name or id asked for.
-var ErrNoImage = errors.New("no such image")
+var ErrNoImage = errors.New("image not known")
 
 // Image is an image ready to run.
 type Image struct {

@@ -39,7 +39,7 @@ func unescape(name string) string {
 func (d Dirs) Lookup(ref string) (*Image, error) {
 	// No reference begins otherwise; the rest never meets "..", nor a file being made.
 	if ref == "" || ref[0] == '.' || ref[0] == '/' || strings.ContainsRune(ref, 0) {
-		return nil, fmt.Errorf("%q: %w", ref, ErrNoImage)
+		return nil, noImage(ref)
 	}
 	for _, file := range d.candidates(ref) {
 		img, err := open(file)
@@ -51,9 +51,75 @@ func (d Dirs) Lookup(ref string) (*Image, error) {
 		}
 	}
 	if id := strings.TrimPrefix(ref, "sha256:"); len(id) <= 64 && isHex(id) {
-		return d.byID(id)
+		if img, err := d.byID(id); !errors.Is(err, ErrNoImage) {
+			return img, err
+		}
 	}
-	return nil, fmt.Errorf("%s: %w", ref, ErrNoImage)
+	full, err := d.search(ref)
+	if err != nil {
+		return nil, err
+	}
+	img, err := open(path.Join(d.names(), escape(full)))
+	if err == nil {
+		img.Names = []string{full}
+	} else if errors.Is(err, ErrNoImage) {
+		err = noImage(ref)
+	}
+	return img, err
+}
+
+// noImage says it in podman's words and in docker's.
+func noImage(ref string) error { return fmt.Errorf("%s: %w: No such image: %s", ref, ErrNoImage, ref) }
+
+// search finds the full name of an image that has the manifest of a digest, or
+// whose name ends in a short name: podman looks at all images as the last resort.
+func (d Dirs) search(ref string) (string, error) {
+	names, err := d.Names()
+	if err != nil {
+		return "", err
+	}
+	repository, digest, pinned := strings.Cut(ref, "@")
+	last := ref[strings.LastIndexByte(ref, '/')+1:]
+	full := ref
+	if !strings.Contains(last, ":") {
+		full += ":latest"
+	}
+	if pinned {
+		if at := strings.LastIndexByte(repository, ':'); at > strings.LastIndexByte(repository, '/') {
+			repository = repository[:at]
+		}
+	}
+	found := ""
+	for id, list := range names {
+		for _, name := range list {
+			matches := !pinned && strings.HasSuffix(name, "/"+full) || pinned && ofRepository(name, repository) && d.hasDigest(id, digest)
+			if matches && (found == "" || name < found) {
+				found = name
+			}
+		}
+	}
+	if found == "" {
+		return "", noImage(ref)
+	}
+	return found, nil
+}
+
+// ofRepository: a repository may leave out its registry.
+func ofRepository(name, repository string) bool {
+	name, _, _ = strings.Cut(name, "@")
+	if at := strings.LastIndexByte(name, ':'); at > strings.LastIndexByte(name, '/') {
+		name = name[:at]
+	}
+	return name == repository || strings.HasSuffix(name, "/"+repository)
+}
+
+func (d Dirs) hasDigest(id, digest string) bool {
+	img, err := open(path.Join(d.images(), id+suffix))
+	if err != nil {
+		return false
+	}
+	defer img.Close()
+	return img.Digest == digest || "sha256:"+img.ID == digest
 }
 
 // candidates are the files that may hold ref, the surest first.
@@ -95,7 +161,7 @@ func (d Dirs) byID(prefix string) (*Image, error) {
 		found = e.Name()
 	}
 	if found == "" {
-		return nil, fmt.Errorf("%s: %w", prefix, ErrNoImage)
+		return nil, noImage(prefix)
 	}
 	return open(path.Join(d.images(), found))
 }
@@ -238,5 +304,11 @@ func (d Dirs) FullName(ref string) (string, error) {
 		}
 		return unescape(path.Base(file)), nil
 	}
-	return "", fmt.Errorf("%s: %w", ref, ErrNoImage)
+	if id := strings.TrimPrefix(ref, "sha256:"); len(id) <= 64 && isHex(id) {
+		if img, err := d.byID(id); err == nil {
+			img.Close()
+			return "", noImage(ref)
+		}
+	}
+	return d.search(ref)
 }

@@ -122,7 +122,28 @@ func (s *Store) enter(img Image, entry *storage.Image) error {
 	if err != nil && !errors.Is(err, cstorage.ErrDuplicateID) {
 		return err
 	}
-	return s.store.AddNames(entry.ID, img.Names)
+	return s.addNames(entry.ID, img.Names)
+}
+
+// addNames keeps the order in which an image got its names, and so that of
+// their history. A list of manifests is no image of the store.
+func (s *Store) addNames(id string, names []string) error {
+	for _, name := range names {
+		img, err := s.store.Image(id)
+		if errors.Is(err, cstorage.ErrImageUnknown) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if slices.Contains(img.Names, name) {
+			continue
+		}
+		if err := s.store.SetNames(id, append(img.Names, name)); err != nil { //nolint:staticcheck // AddNames turns the order round
+			return err
+		}
+	}
+	return nil
 }
 
 // retagged are the images that lose a name to id.
@@ -163,38 +184,6 @@ func (s *Store) dropUnnamed(ids []string) {
 	}
 }
 
-// RemoveImage removes the name ref, and the image with its last name. An image
-// of several names needs force when ref is its id.
-func (s *Store) RemoveImage(ref string, force bool) (untagged, deleted []string, err error) {
-	unlock, err := s.change()
-	if err != nil {
-		return nil, nil, err
-	}
-	defer unlock()
-	img, err := s.dirs.Lookup(ref)
-	if err != nil {
-		return nil, nil, fmt.Errorf("removing image: %w", err)
-	}
-	img.Close()
-	known, err := s.dirs.Names()
-	if err != nil {
-		return nil, nil, err
-	}
-	names := known[img.ID]
-	if full, err := s.dirs.FullName(ref); err == nil && len(names) > 1 {
-		if err := s.untag(img.ID, full); err != nil {
-			return nil, nil, err
-		}
-		return []string{full}, nil, nil
-	} else if err != nil && len(names) > 1 && !force {
-		return nil, nil, fmt.Errorf("removing image %s: it has %d names: rl rmi --force %s", ref, len(names), ref)
-	}
-	if err := s.remove(img.ID); err != nil {
-		return nil, nil, fmt.Errorf("removing image %s: %w", ref, err)
-	}
-	return names, []string{"sha256:" + img.ID}, nil
-}
-
 // Tag gives an image more full names; whatever had them loses them.
 func (s *Store) Tag(ref string, names []string) error {
 	unlock, err := s.change()
@@ -204,10 +193,10 @@ func (s *Store) Tag(ref string, names []string) error {
 	defer unlock()
 	img, err := s.dirs.Lookup(ref)
 	if err != nil {
-		return fmt.Errorf("tagging image: %w", err)
+		return err
 	}
 	defer img.Close()
-	if err := s.store.AddNames(img.ID, names); err != nil {
+	if err := s.addNames(img.ID, names); err != nil {
 		return fmt.Errorf("tagging image %s: %w", ref, err)
 	}
 	return s.dirs.Record(img, names, nil)
@@ -222,7 +211,7 @@ func (s *Store) Untag(ref string, names []string) error {
 	defer unlock()
 	img, err := s.dirs.Lookup(ref)
 	if err != nil {
-		return fmt.Errorf("untagging image: %w", err)
+		return err
 	}
 	img.Close()
 	known, err := s.dirs.Names()
@@ -249,7 +238,10 @@ func (s *Store) untag(id, name string) error {
 	if err := s.dirs.Untag(name); err != nil {
 		return err
 	}
-	return s.store.RemoveNames(id, []string{name})
+	if err := s.store.RemoveNames(id, []string{name}); !errors.Is(err, cstorage.ErrImageUnknown) {
+		return err
+	}
+	return nil
 }
 
 // remove: first our entry, whose lock tells whether someone uses the image;

@@ -34,7 +34,7 @@ func pullRole(d storage.Dirs, image string) error {
 			return err
 		}
 		if strings.HasPrefix(image, "loop") {
-			_, _, err = s.RemoveImage(image, true)
+			_, err = s.RemoveImage(image, RemovalOptions{Force: true})
 		}
 		if err := errors.Join(err, s.Close()); err != nil || !strings.HasPrefix(image, "loop") {
 			return err

@@ -24,6 +24,10 @@ type Blob struct {
 // Staging is a layer being unpacked. Exactly one of Commit and Abort ends it.
 type Staging struct {
 	Dir *os.File // open directory to fill, empty; closed by Commit and Abort
+	// Frame may be filled with what it takes to write the layer as the archive it
+	// came as; it is kept with the layer if Framed says so.
+	Frame  *os.File
+	Framed bool
 
 	store *Store
 	home  string // holds the directory
@@ -55,6 +59,9 @@ func (g *Staging) fill() (err error) {
 		return err
 	}
 	if g.Dir, err = os.Open(diff); err != nil {
+		return err
+	}
+	if g.Frame, err = os.OpenFile(filepath.Join(g.home, "frame"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
 		return err
 	}
 	return g.Dir.Chmod(unset)
@@ -90,6 +97,11 @@ func (g *Staging) Commit(parent, diffID digest.Digest, size int64, blob Blob) (d
 	if err != nil {
 		return "", fmt.Errorf("committing layer %s: %w", diffID, err)
 	}
+	if g.Framed { // before the layer, so that none is without; without a layer it is swept
+		if err := os.Rename(filepath.Join(g.home, "frame"), frameFile(g.store.dirs, chain.Encoded())); err != nil {
+			return "", fmt.Errorf("committing layer %s: %w", diffID, err)
+		}
+	}
 	args := cstorage.ApplyStagedLayerOptions{
 		ID: chain.Encoded(),
 		DiffOutput: &drivers.DriverWithDifferOutput{
@@ -121,10 +133,31 @@ func (g *Staging) Abort() error {
 	}
 	err := storage.RemoveTree(unix.AT_FDCWD, g.home)
 	g.home = ""
-	if g.Dir != nil {
-		g.Dir.Close()
+	for _, file := range []*os.File{g.Dir, g.Frame} {
+		if file != nil {
+			file.Close()
+		}
 	}
 	return err
+}
+
+func frameRoot(d storage.Dirs) string { return filepath.Join(d.Data, "frames") }
+
+func frameFile(d storage.Dirs, id string) string { return filepath.Join(frameRoot(d), id) }
+
+// clearFrames removes those of layers that are not there.
+func (s *Store) clearFrames() error {
+	entries, err := os.ReadDir(frameRoot(s.dirs))
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, e := range entries {
+		if _, err := s.store.Layer(e.Name()); errors.Is(err, cstorage.ErrLayerUnknown) {
+			failed = append(failed, os.Remove(frameFile(s.dirs, e.Name())))
+		}
+	}
+	return errors.Join(failed...)
 }
 
 // clearStaging removes what killed pulls left. It runs with the store to

@@ -36,7 +36,7 @@ type Store struct {
 // Open opens the store, and makes it the first time.
 func Open(d storage.Dirs) (*Store, error) {
 	logrus.SetOutput(io.Discard) // what goes wrong comes back as an error
-	for _, dir := range []string{d.Graph(), stagingRoot(d)} {
+	for _, dir := range []string{d.Graph(), stagingRoot(d), frameRoot(d)} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("making the store: %w", err)
 		}
@@ -149,7 +149,7 @@ func (s *Store) sweep() error {
 			id = layer.Parent
 		}
 	}
-	return errors.Join(append(failed, s.dropLayers(needed), s.clearStaging())...)
+	return errors.Join(append(failed, s.dropLayers(needed), s.clearFrames(), s.clearStaging())...)
 }
 
 // dropLayers: a parent goes only after its children, so rounds are made until

@@ -197,12 +197,13 @@ func TestPullAndRemove(t *testing.T) {
 		t.Errorf("size %d, created %v", img.Size, img.Created)
 	}
 	s := open(t, d)
-	if _, _, err := s.RemoveImage("app", true); !errors.Is(err, storage.ErrInUse) {
+	if _, err := s.RemoveImage("app", RemovalOptions{Force: true}); !errors.Is(err, storage.ErrInUse) {
 		t.Errorf("removing an image in use: %v", err)
 	}
 	checkImage(t, img, "base", "middle", "top")
 	img.Close()
-	untagged, deleted, err := s.RemoveImage("app", false)
+	removed, err := s.RemoveImage("app", RemovalOptions{})
+	untagged, deleted := removed.Untagged, removed.Deleted
 	if err != nil || !slices.Equal(untagged, []string{full("app")}) || !slices.Equal(deleted, []string{"sha256:" + img.ID}) {
 		t.Errorf("RemoveImage: %q, %q, %v", untagged, deleted, err)
 	}

@@ -1,0 +1,22 @@
+package cli
+
+// imageCommands are those that have to do with images and the store.
+func imageCommands() []Command {
+	return []Command{
+		{"pull", "[FLAGS] IMAGE...", "Download images", pullFlags},
+		{"push", "[FLAGS] IMAGE [DESTINATION]", "Send an image to a registry, or write it to a file", pushFlags},
+		{"images", "[FLAGS] [IMAGE]", "List images", imagesFlags},
+		{"history", "[FLAGS] IMAGE", "Show the steps in which an image was made", historyFlags},
+		{"save", "[FLAGS] IMAGE...", "Write images to an archive or a directory", saveFlags},
+		{"load", "[FLAGS]", "Take images from an archive or a directory", loadFlags},
+		{"import", "[FLAGS] FILE|URL|- [NAME]", "Make an image of an archive of files", importFlags},
+		{"tag", "IMAGE NAME...", "Give an image more names", tagFlags},
+		{"untag", "IMAGE [NAME...]", "Take names from an image", untagFlags},
+		{"rmi", "[FLAGS] IMAGE...", "Remove images", rmiFlags},
+		{"image diff", "[FLAGS] IMAGE", "List what an image's last layer changed", imageDiffFlags},
+		{"image exists", "IMAGE", "Tell by the status whether an image is there", imageExistsFlags},
+		{"image prune", "[FLAGS]", "Remove images that are of no use", imagePruneFlags},
+		{"image tree", "[FLAGS] IMAGE", "Show the layers of an image", imageTreeFlags},
+		{"system prune", "[FLAGS]", "Remove containers and images that are of no use", systemPruneFlags},
+	}
+}

@@ -1,0 +1,171 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"containers/rl/cli/flags"
+	"containers/rl/cli/start"
+	"containers/rl/container"
+	"containers/rl/storage/layers"
+)
+
+// imageTreeFlags is podman-image-tree(1).
+func imageTreeFlags(f *flags.Set) func(Streams, []string) error {
+	children := f.Bool("whatrequires", false, "show the images that are made of it, and their layers")
+	return func(s Streams, args []string) error {
+		if len(args) != 1 {
+			return usageError{Text: "image tree needs an image", Command: "image tree"}
+		}
+		host, err := start.OpenHost()
+		if err != nil {
+			return err
+		}
+		all, err := viewImages(host)
+		if err != nil {
+			return err
+		}
+		v, err := all.find(args[0])
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(s.Out, "Image ID: %s\nTags:     %s\nSize:     %s\n", short(v.ID), v.Names, wideSize(v.Size))
+		if len(v.Layers) == 0 {
+			_, err := fmt.Fprintln(s.Out, "No Image Layers")
+			return err
+		}
+		fmt.Fprintln(s.Out, "Image Layers")
+		if *children {
+			all.printBranches(s.Out, all.branchesAbove(v), "")
+		} else {
+			all.printLayers(s.Out, v)
+		}
+		_, err = fmt.Fprintln(s.Out)
+		return err
+	}
+}
+
+// wideSize is docker's in four digits (units.HumanSize).
+func wideSize(n int64) string {
+	value, unit := float64(n), 0
+	units := []string{"B", "kB", "MB", "GB", "TB", "PB"}
+	for value >= 1000 && unit < len(units)-1 {
+		value, unit = value/1000, unit+1
+	}
+	return fmt.Sprintf("%.4g%s", value, units[unit])
+}
+
+func (all *imageViews) printLayers(w io.Writer, v *imageView) {
+	for i, l := range v.Layers {
+		fmt.Fprintf(w, "%s ID: %s\n", branch(i == len(v.Layers)-1), all.layerText(l))
+	}
+}
+
+func branch(last bool) string {
+	if last {
+		return "└──"
+	}
+	return "├──"
+}
+
+// layerText: layers are known by what they hold, as with podman.
+func (all *imageViews) layerText(l layers.Layer) string {
+	text := fmt.Sprintf("%s Size: %s", short(l.DiffID.Encoded()), wideSize(l.Size))
+	var tops []string
+	for _, v := range all.list {
+		if n := len(v.Layers); n > 0 && v.Layers[n-1].ID == l.ID && l.ID != "" {
+			tops = append(tops, v.Names...)
+		}
+	}
+	if len(tops) > 0 {
+		text += " Top Layer of: [" + strings.Join(tops, " ") + "]"
+	}
+	return text
+}
+
+// layerBranch is a layer, and those that lie on it.
+type layerBranch struct {
+	layer layers.Layer
+	above []*layerBranch
+}
+
+func (all *imageViews) branchesAbove(v *imageView) *layerBranch {
+	top := v.Layers[len(v.Layers)-1]
+	root := &layerBranch{layer: top}
+	depth := len(v.Layers)
+	for _, other := range all.list {
+		if len(other.Layers) <= depth || other.Layers[depth-1].ID != top.ID {
+			continue
+		}
+		at := root
+		for _, l := range other.Layers[depth:] {
+			i := slices.IndexFunc(at.above, func(b *layerBranch) bool { return b.layer.ID == l.ID })
+			if i < 0 {
+				at.above, i = append(at.above, &layerBranch{layer: l}), len(at.above)
+			}
+			at = at.above[i]
+		}
+	}
+	return root
+}
+
+func (all *imageViews) printBranches(w io.Writer, b *layerBranch, indent string) {
+	fmt.Fprintf(w, "%s└── ID: %s\n", indent, all.layerText(b.layer))
+	all.printAbove(w, b, indent+"    ")
+}
+
+func (all *imageViews) printAbove(w io.Writer, b *layerBranch, indent string) {
+	for i, above := range b.above {
+		last := i == len(b.above)-1
+		fmt.Fprintf(w, "%s%s ID: %s\n", indent, branch(last), all.layerText(above.layer))
+		next := indent + "│   "
+		if last {
+			next = indent + "    "
+		}
+		all.printAbove(w, above, next)
+	}
+}
+
+// imageDiffFlags lists what an image's last layer changed of those below
+// (podman-image-diff(1)).
+func imageDiffFlags(f *flags.Set) func(Streams, []string) error {
+	format := f.String("format", "", "json, or nothing for lines")
+	return func(s Streams, args []string) error {
+		switch {
+		case len(args) == 0:
+			return usageError{Text: "image diff needs an image", Command: "image diff"}
+		case len(args) > 1:
+			return usageError{Text: "image diff compares an image with what it was made of; two images cannot be compared yet", Command: "image diff"}
+		case *format != "" && *format != "json":
+			return usageError{Text: fmt.Sprintf("--format %s: only json is supported", *format), Command: "image diff"}
+		}
+		host, err := start.OpenHost()
+		if err != nil {
+			return err
+		}
+		return diffImage(s, host, args[0], *format)
+	}
+}
+
+func diffImage(s Streams, host container.Host, ref, format string) error {
+	img, err := host.Dirs.Lookup(ref)
+	if err != nil {
+		return fmt.Errorf("%s not found: %w", ref, err)
+	}
+	defer img.Close()
+	if len(img.Layers) == 0 {
+		return errors.New("image " + ref + " has no layers")
+	}
+	text, err := imageRequest{Diff: &container.Tree{Upper: img.Layers[0], Lower: img.Layers[1:]}}.answer(host, nil)
+	if err != nil {
+		return err
+	}
+	if format == "json" {
+		return diffJSON(s, text)
+	}
+	_, err = io.WriteString(s.Out, text)
+	return err
+}

@@ -1,0 +1,294 @@
+package image
+
+import (
+	"archive/tar"
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"containers/rl/storage"
+)
+
+// The forms in which images are saved, by podman's names.
+const (
+	DockerArchive = "docker-archive"
+	OCIArchive    = "oci-archive"
+	OCIDir        = "oci-dir"
+	DockerDir     = "docker-dir"
+)
+
+// SaveOptions say what to write where.
+type SaveOptions struct {
+	Dirs         storage.Dirs
+	Form         string
+	Images       []SavedImage
+	Output       string       // path; "" is the stream
+	Compress     bool         // layers of docker-dir
+	Uncompressed bool         // layers of the OCI forms
+	Compression  string       // of the OCI forms; "" is gzip
+	Manifest     string       // format of docker-dir: FormatDocker or FormatOCI
+	Tell         func(string) `json:"-"`
+}
+
+// SavedImage is an image and the names to write with it.
+type SavedImage struct {
+	Ref   string
+	Names []string
+}
+
+// Save writes images. A file or directory of the output is there at its end, or
+// is what it was.
+func Save(ctx context.Context, o SaveOptions, stream io.Writer) (digest.Digest, error) {
+	var images []*stored
+	for _, wanted := range o.Images {
+		img, err := openStored(ctx, o.Dirs, wanted.Ref)
+		if err != nil {
+			return "", err
+		}
+		defer img.Close()
+		if wanted.Names != nil {
+			img.names = wanted.Names
+		}
+		images = append(images, img)
+	}
+	if o.Form == OCIDir || o.Form == DockerDir {
+		return o.into(ctx, dirSink(o.Output), images)
+	}
+	return o.archive(ctx, images, stream)
+}
+
+func (o SaveOptions) archive(ctx context.Context, images []*stored, stream io.Writer) (d digest.Digest, err error) {
+	info, err := os.Stat(o.Output)
+	if o.Output == "" || err == nil && !info.Mode().IsRegular() {
+		if o.Output != "" {
+			file, err := os.OpenFile(o.Output, os.O_WRONLY, 0)
+			if err != nil {
+				return "", err
+			}
+			defer file.Close()
+			stream = file
+		}
+		return o.tar(ctx, images, stream)
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(o.Output), ".rl-save-")
+	if err != nil {
+		return "", err
+	}
+	d, err = o.tar(ctx, images, tmp)
+	if err = errors.Join(err, tmp.Chmod(0o644), tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), o.Output)
+	}
+	if err != nil {
+		os.Remove(tmp.Name())
+	}
+	return d, err
+}
+
+func (o SaveOptions) tar(ctx context.Context, images []*stored, w io.Writer) (digest.Digest, error) {
+	out := bufio.NewWriterSize(w, 256<<10)
+	d, err := o.into(ctx, tarSink{tar.NewWriter(out)}, images)
+	if err != nil {
+		return "", err
+	}
+	return d, out.Flush()
+}
+
+func (o SaveOptions) into(ctx context.Context, s sink, images []*stored) (d digest.Digest, err error) {
+	switch o.Form {
+	case DockerArchive:
+		d, err = o.dockerArchive(ctx, s, images)
+	case OCIArchive, OCIDir:
+		d, err = o.layout(ctx, s, images)
+	case DockerDir:
+		d, err = o.directory(ctx, s, images[0])
+	default:
+		err = fmt.Errorf("form %q is not known", o.Form)
+	}
+	if err != nil {
+		return "", err
+	}
+	return d, s.close()
+}
+
+func (o SaveOptions) tell(format string, args ...any) {
+	if o.Tell != nil {
+		o.Tell(fmt.Sprintf(format, args...))
+	}
+}
+
+// archiveEntryJSON is an image in manifest.json of docker's archives.
+type archiveEntryJSON struct {
+	Config   string
+	RepoTags []string
+	Layers   []string
+}
+
+// dockerArchive writes what docker-load(1) reads; each layer once.
+func (o SaveOptions) dockerArchive(ctx context.Context, s sink, images []*stored) (digest.Digest, error) {
+	written := map[string]bool{}
+	var list []archiveEntryJSON
+	repositories := map[string]map[string]string{}
+	var last digest.Digest
+	for _, img := range images {
+		entry := archiveEntryJSON{Config: img.id.Encoded() + ".json", RepoTags: []string{}, Layers: []string{}}
+		top := ""
+		for _, l := range img.layers {
+			file := l.DiffID.Encoded() + ".tar"
+			entry.Layers, top = append(entry.Layers, file), l.DiffID.Encoded()
+			if written[file] {
+				continue
+			}
+			written[file] = true
+			o.tell("Copying blob %s", l.DiffID)
+			if err := putBlob(s, file, l.plainBlob(ctx, "")); err != nil {
+				return "", err
+			}
+		}
+		for _, name := range img.names {
+			if repository, tag, ok := cutTag(name); ok {
+				entry.RepoTags = append(entry.RepoTags, name)
+				if repositories[repository] == nil {
+					repositories[repository] = map[string]string{}
+				}
+				repositories[repository][tag] = top
+			}
+		}
+		o.tell("Copying config %s", img.id)
+		if !written[entry.Config] {
+			written[entry.Config] = true
+			if err := s.put(entry.Config, int64(len(img.config)), bytesReader(img.config)); err != nil {
+				return "", err
+			}
+		}
+		if at := slices.IndexFunc(list, func(e archiveEntryJSON) bool { return e.Config == entry.Config }); at >= 0 {
+			list[at].RepoTags = append(list[at].RepoTags, entry.RepoTags...)
+		} else {
+			list = append(list, entry)
+		}
+		last = img.id
+	}
+	o.tell("Writing manifest to image destination")
+	return last, errors.Join(putJSON(s, "manifest.json", list), putJSON(s, "repositories", repositories))
+}
+
+// cutTag: a name with a digest has no tag.
+func cutTag(name string) (repository, tag string, ok bool) {
+	ref, err := ParseReference(name)
+	return ref.Registry + "/" + ref.Repository, ref.Tag, err == nil && ref.Digest == ""
+}
+
+func putJSON(s sink, name string, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return s.put(name, int64(len(text)), bytesReader(text))
+}
+
+func putBlob(s sink, name string, b blob) error {
+	r, err := b.open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	return s.put(name, b.desc.Size, r)
+}
+
+// layout writes an OCI image layout (image-spec, image-layout.md).
+func (o SaveOptions) layout(ctx context.Context, s sink, images []*stored) (digest.Digest, error) {
+	index := imagespec.Index{MediaType: imagespec.MediaTypeImageIndex, Manifests: []imagespec.Descriptor{}}
+	index.SchemaVersion = 2
+	written := map[digest.Digest]bool{}
+	put := func(b blob) error {
+		if written[b.desc.Digest] {
+			return nil
+		}
+		written[b.desc.Digest] = true
+		return putBlob(s, "blobs/"+b.desc.Digest.Algorithm().String()+"/"+b.desc.Digest.Encoded(), b)
+	}
+	var last digest.Digest
+	for _, img := range images {
+		manifest, err := o.blobs(ctx, img, FormatOCI, o.layoutCompression(), put)
+		if err != nil {
+			return "", err
+		}
+		b := textBlob(imagespec.MediaTypeImageManifest, manifest)
+		if err := put(b); err != nil {
+			return "", err
+		}
+		last = b.desc.Digest
+		if len(img.names) == 0 {
+			index.Manifests = append(index.Manifests, b.desc)
+		}
+		for _, name := range img.names {
+			d := b.desc
+			d.Annotations = map[string]string{imagespec.AnnotationRefName: name}
+			index.Manifests = append(index.Manifests, d)
+		}
+	}
+	o.tell("Writing manifest to image destination")
+	return last, errors.Join(putJSON(s, "index.json", index), putJSON(s, imagespec.ImageLayoutFile, imagespec.ImageLayout{Version: imagespec.ImageLayoutVersion}))
+}
+
+func (o SaveOptions) layoutCompression() string {
+	switch {
+	case o.Uncompressed:
+		return None
+	case o.Compression == "":
+		return Gzip
+	}
+	return o.Compression
+}
+
+// blobs writes layers and configuration, and gives the manifest.
+func (o SaveOptions) blobs(ctx context.Context, img *stored, format, compression string, put func(blob) error) ([]byte, error) {
+	var list []blob
+	for _, l := range img.layers {
+		o.tell("Copying blob %s", l.DiffID)
+		kind := layerType(format, compression)
+		b := l.plainBlob(ctx, kind)
+		if compression != None {
+			var err error
+			if b, err = l.compressed(ctx, o.Dirs, kind, compression); err != nil {
+				return nil, err
+			}
+		}
+		if err := put(b); err != nil {
+			return nil, err
+		}
+		list = append(list, b)
+	}
+	o.tell("Copying config %s", img.id)
+	config := textBlob(configType(format), img.config)
+	if err := put(config); err != nil {
+		return nil, err
+	}
+	return makeManifest(format, config.desc, list)
+}
+
+// directory writes the form of the transport dir (containers-transports(5)).
+func (o SaveOptions) directory(ctx context.Context, s sink, img *stored) (digest.Digest, error) {
+	format, compression := FormatDocker, None
+	if o.Manifest != "" {
+		format = o.Manifest
+	}
+	if o.Compress {
+		compression = Gzip
+	}
+	manifest, err := o.blobs(ctx, img, format, compression, func(b blob) error { return putBlob(s, b.desc.Digest.Encoded(), b) })
+	if err != nil {
+		return "", err
+	}
+	o.tell("Writing manifest to image destination")
+	const version = "Directory Transport Version: 1.1\n"
+	return digest.FromBytes(manifest), errors.Join(s.put("manifest.json", int64(len(manifest)), bytesReader(manifest)), s.put("version", int64(len(version)), bytesReader([]byte(version))))
+}

@@ -1,0 +1,88 @@
+package layers
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/opencontainers/go-digest"
+	cstorage "go.podman.io/storage"
+
+	"containers/rl/storage"
+)
+
+// Records are what containers/storage has written of images and layers. They
+// are read without opening the store: it replaces its files as a whole.
+type Records struct {
+	Images map[string]cstorage.Image
+	Layers map[string]cstorage.Layer
+}
+
+// ReadRecords reads them. A store that was never opened has none.
+func ReadRecords(d storage.Dirs) (Records, error) {
+	r := Records{map[string]cstorage.Image{}, map[string]cstorage.Layer{}}
+	var images []cstorage.Image
+	var layers []cstorage.Layer
+	for file, into := range map[string]any{"overlay-images/images.json": &images, "overlay-layers/layers.json": &layers} {
+		text, err := os.ReadFile(filepath.Join(d.Graph(), file))
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = json.Unmarshal(text, into)
+		}
+		if err != nil {
+			return r, fmt.Errorf("reading the store's %s: %w", file, err)
+		}
+	}
+	for _, img := range images {
+		r.Images[img.ID] = img
+	}
+	for _, l := range layers {
+		r.Layers[l.ID] = l
+	}
+	return r, nil
+}
+
+// Manifest gives an image's manifest as it came.
+func Manifest(d storage.Dirs, id string) ([]byte, error) {
+	text, err := os.ReadFile(filepath.Join(d.Graph(), "overlay-images", id, cstorage.ImageDigestBigDataKey))
+	if err != nil {
+		return nil, fmt.Errorf("reading the manifest of image %s: %w", id, err)
+	}
+	return text, nil
+}
+
+// Diff is a layer's directory.
+func Diff(d storage.Dirs, id string) string { return filepath.Join(d.Graph(), "overlay", id, "diff") }
+
+// Layer is a layer as it is in the store.
+type Layer struct {
+	ID     string // hex of its chain id
+	DiffID digest.Digest
+	Dir    string // what is in it
+	Frame  string // file that makes the archive whole; "" when there is none
+	Size   int64  // of the archive
+	Blob   digest.Digest
+}
+
+// LayersOf gives the layers of an image, the lowest first.
+func (r Records) LayersOf(d storage.Dirs, diffs []digest.Digest) (list []Layer, err error) {
+	chain := digest.Digest("")
+	for _, diff := range diffs {
+		chain = ChainID(chain, diff)
+		id := chain.Encoded()
+		record, ok := r.Layers[id]
+		if !ok {
+			return nil, fmt.Errorf("layer %s is not in the store: rl system check", id)
+		}
+		l := Layer{ID: id, DiffID: diff, Dir: Diff(d, id), Size: record.UncompressedSize, Blob: record.CompressedDigest}
+		if _, err := os.Stat(frameFile(d, id)); err == nil {
+			l.Frame = frameFile(d, id)
+		}
+		list = append(list, l)
+	}
+	return list, nil
+}
