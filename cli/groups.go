@@ -9,12 +9,12 @@ var groups = map[string]map[string][]string{
 		"rm": {"rm"}, "run": {"run"}, "stats": {"stats"}, "start": {"start"}, "stop": {"stop"}, "top": {"top"}, "unpause": {"unpause"}, "wait": {"wait"},
 		"exists": {"container exists"}, "prune": {"container prune"},
 	},
-	"system":      {"prune": {"system prune"}, "info": {"info"}, "events": {"events"}},
+	"system":      {"prune": {"system prune"}, "info": {"info"}, "events": {"events"}, "check": {"system check"}, "df": {"system df"}, "migrate": {"system migrate"}, "renumber": {"system renumber"}, "reset": {"system reset"}},
 	"healthcheck": {"run": {"healthcheck run"}},
 	"generate":    {"systemd": {"generate systemd"}},
 	"image": {
 		"diff": {"image diff"}, "exists": {"image exists"}, "history": {"history"}, "import": {"import"}, "inspect": {"inspect", "--type", "image"}, "list": {"images"}, "load": {"load"},
-		"ls": {"images"}, "prune": {"image prune"}, "pull": {"pull"}, "push": {"push"}, "rm": {"rmi"}, "save": {"save"}, "tag": {"tag"}, "tree": {"image tree"}, "untag": {"untag"},
+		"ls": {"images"}, "prune": {"image prune"}, "pull": {"pull"}, "push": {"push"}, "rm": {"rmi"}, "save": {"save"}, "scp": {"image scp"}, "search": {"search"}, "sign": {"image sign"}, "tag": {"tag"}, "trust": {"image trust"}, "tree": {"image tree"}, "untag": {"untag"},
 	},
 }
 

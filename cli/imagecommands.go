@@ -18,7 +18,15 @@ func imageCommands() []Command {
 		{"image diff", "[FLAGS] IMAGE", "List what an image's last layer changed", imageDiffFlags},
 		{"image exists", "IMAGE", "Tell by the status whether an image is there", imageExistsFlags},
 		{"image prune", "[FLAGS]", "Remove images that are of no use", imagePruneFlags},
+		{"image scp", "", "Refused: images are copied by save and load", refusedFlags("image scp", "images are copied by save and load: rl save IMAGE | ssh HOST rl load")},
+		{"image sign", "", "Refused: rl does not sign", refusedFlags("image sign", "rl does not sign images")},
+		{"image trust", "show|set", "Show whose images are taken: everyone's", imageTrustFlags},
 		{"image tree", "[FLAGS] IMAGE", "Show the layers of an image", imageTreeFlags},
+		{"system check", "[FLAGS]", "Look whether the images are whole", systemCheckFlags},
+		{"system df", "[FLAGS]", "Show what images, containers and volumes take of the disk", systemDfFlags},
+		{"system migrate", "", "Accepted for podman's sake: there is nothing to migrate", nothingFlags("system migrate")},
+		{"system renumber", "", "Accepted for podman's sake: there are no numbers", nothingFlags("system renumber")},
+		{"system reset", "[FLAGS]", "Remove all that rl keeps", systemResetFlags},
 		{"system prune", "[FLAGS]", "Remove containers and images that are of no use", systemPruneFlags},
 	}
 }

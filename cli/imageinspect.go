@@ -32,7 +32,7 @@ type inspectedImage struct {
 	OsVersion     string `json:",omitempty"`
 	Size          int64
 	VirtualSize   int64
-	GraphDriver   inspectedDriver
+	GraphDriver   inspectedGraph
 	RootFS        inspectedRootFS
 	Labels        map[string]string
 	Annotations   map[string]string
@@ -63,7 +63,7 @@ type inspectedImageConfig struct {
 	Shell        []string            `json:",omitempty"`
 }
 
-type inspectedDriver struct {
+type inspectedGraph struct {
 	Name string
 	Data map[string]string
 }
@@ -125,8 +125,8 @@ func (out *inspectedImage) readManifest(host container.Host, v *imageView) {
 }
 
 // graphDriver has the directories as a mount of overlay would name them.
-func graphDriver(v *imageView) inspectedDriver {
-	d := inspectedDriver{Name: "overlay", Data: map[string]string{}}
+func graphDriver(v *imageView) inspectedGraph {
+	d := inspectedGraph{Name: "overlay", Data: map[string]string{}}
 	if n := len(v.Layers); n > 0 && v.Layers[n-1].Dir != "" {
 		home := filepath.Dir(v.Layers[n-1].Dir)
 		d.Data["UpperDir"], d.Data["WorkDir"] = v.Layers[n-1].Dir, filepath.Join(home, "work")

@@ -12,6 +12,7 @@ import (
 
 	"containers/rl/container"
 	"containers/rl/image"
+	"containers/rl/storage"
 	"containers/rl/storage/layers"
 	"containers/rl/userns"
 )
@@ -24,6 +25,8 @@ type imageRequest struct {
 	Save     *image.SaveOptions     `json:",omitempty"`
 	Import   *image.ImportOptions   `json:",omitempty"`
 	Push     *image.PushOptions     `json:",omitempty"`
+	Check    *image.CheckOptions    `json:",omitempty"`
+	Reset    *storage.Dirs          `json:",omitempty"`
 	Load     *loadRequest           `json:",omitempty"`
 	Diff     *container.Tree        `json:",omitempty"`
 	Remove   *layers.RemovalOptions `json:",omitempty"`
@@ -89,6 +92,10 @@ func imageInside(s Streams, args []string) error {
 		return r.importInside(ctx, s)
 	case r.Push != nil:
 		return r.pushInside(ctx, s)
+	case r.Check != nil:
+		return checkInside(ctx, s, *r.Check)
+	case r.Reset != nil:
+		return resetInside(*r.Reset)
 	case r.Load != nil:
 		return r.loadInside(ctx, s)
 	case r.Diff != nil:

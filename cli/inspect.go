@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"containers/rl/container"
-	"containers/rl/storage"
 )
 
 // inspected is a container as docker and podman show it, with the names of

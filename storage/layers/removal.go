@@ -141,3 +141,14 @@ func MadeOf(child, other *imagespec.Image) bool {
 	}
 	return true
 }
+
+// Drop removes an image with all its names, whatever is made of it. Its layers
+// go with the store's next Close, unless others need them.
+func (s *Store) Drop(id string) error {
+	unlock, err := s.change()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return s.remove(id)
+}
