@@ -12,6 +12,10 @@ var groups = map[string]map[string][]string{
 	"system":      {"prune": {"system prune"}, "info": {"info"}, "events": {"events"}, "check": {"system check"}, "df": {"system df"}, "migrate": {"system migrate"}, "renumber": {"system renumber"}, "reset": {"system reset"}},
 	"healthcheck": {"run": {"healthcheck run"}},
 	"generate":    {"systemd": {"generate systemd"}},
+	"manifest": {
+		"add": {"manifest add"}, "annotate": {"manifest annotate"}, "create": {"manifest create"}, "exists": {"manifest exists"}, "inspect": {"manifest inspect"},
+		"push": {"manifest push"}, "remove": {"manifest remove"}, "rm": {"manifest rm"},
+	},
 	"image": {
 		"diff": {"image diff"}, "exists": {"image exists"}, "history": {"history"}, "import": {"import"}, "inspect": {"inspect", "--type", "image"}, "list": {"images"}, "load": {"load"},
 		"ls": {"images"}, "prune": {"image prune"}, "pull": {"pull"}, "push": {"push"}, "rm": {"rmi"}, "save": {"save"}, "scp": {"image scp"}, "search": {"search"}, "sign": {"image sign"}, "tag": {"tag"}, "trust": {"image trust"}, "tree": {"image tree"}, "untag": {"untag"},

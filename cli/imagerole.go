@@ -27,6 +27,7 @@ type imageRequest struct {
 	Push     *image.PushOptions     `json:",omitempty"`
 	Check    *image.CheckOptions    `json:",omitempty"`
 	Reset    *storage.Dirs          `json:",omitempty"`
+	PushList *image.PushListOptions `json:",omitempty"`
 	Load     *loadRequest           `json:",omitempty"`
 	Diff     *container.Tree        `json:",omitempty"`
 	Remove   *layers.RemovalOptions `json:",omitempty"`
@@ -92,6 +93,8 @@ func imageInside(s Streams, args []string) error {
 		return r.importInside(ctx, s)
 	case r.Push != nil:
 		return r.pushInside(ctx, s)
+	case r.PushList != nil:
+		return r.pushListInside(ctx, s)
 	case r.Check != nil:
 		return checkInside(ctx, s, *r.Check)
 	case r.Reset != nil:

@@ -30,8 +30,11 @@ type Image struct {
 }
 
 // change serialises what is written to the two indexes, ours and the store's.
-func (s *Store) change() (unlock func(), err error) {
-	file, err := os.OpenFile(filepath.Join(s.dirs.Data, "index.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+func (s *Store) change() (unlock func(), err error) { return Lock(s.dirs) }
+
+// Lock is for who writes to our index alone.
+func Lock(d storage.Dirs) (unlock func(), err error) {
+	file, err := os.OpenFile(filepath.Join(d.Data, "index.lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("opening the index: %w", err)
 	}
