@@ -7,6 +7,7 @@ func imageCommands() []Command {
 		{"push", "[FLAGS] IMAGE [DESTINATION]", "Send an image to a registry, or write it to a file", pushFlags},
 		{"login", "[FLAGS] [REGISTRY]", "Keep the credentials of a registry", loginFlags},
 		{"logout", "[FLAGS] [REGISTRY]", "Forget the credentials of a registry", logoutFlags},
+		{"search", "[FLAGS] [REGISTRY/]TERM", "Look for images in registries", searchFlags},
 		{"images", "[FLAGS] [IMAGE]", "List images", imagesFlags},
 		{"history", "[FLAGS] IMAGE", "Show the steps in which an image was made", historyFlags},
 		{"save", "[FLAGS] IMAGE...", "Write images to an archive or a directory", saveFlags},
