@@ -8,6 +8,7 @@ packages=(
   gcc libc6-dev binutils libseccomp-dev python3
   iperf3 iproute2 fuse3 attr
   e2fsprogs qemu-system-x86
+  openssl xz-utils bzip2
 )
 
 have_package() { dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed; }
