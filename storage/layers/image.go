@@ -122,7 +122,10 @@ func (s *Store) enter(img Image, entry *storage.Image) error {
 		{Key: digest.FromBytes(img.Config).String(), Data: img.Config, Digest: digest.FromBytes(img.Config)},
 	}}
 	_, err := s.store.CreateImage(entry.ID, nil, top, "", options)
-	if err != nil && !errors.Is(err, cstorage.ErrDuplicateID) {
+	if errors.Is(err, cstorage.ErrDuplicateID) { // by another manifest, perhaps
+		err = s.store.SetImageBigData(entry.ID, cstorage.ImageDigestBigDataKey, img.Manifest, func(b []byte) (digest.Digest, error) { return digest.FromBytes(b), nil })
+	}
+	if err != nil {
 		return err
 	}
 	return s.addNames(entry.ID, img.Names)
@@ -133,7 +136,7 @@ func (s *Store) enter(img Image, entry *storage.Image) error {
 func (s *Store) addNames(id string, names []string) error {
 	for _, name := range names {
 		img, err := s.store.Image(id)
-		if errors.Is(err, cstorage.ErrImageUnknown) {
+		if unknown(err) {
 			return nil
 		}
 		if err != nil {
@@ -241,10 +244,15 @@ func (s *Store) untag(id, name string) error {
 	if err := s.dirs.Untag(name); err != nil {
 		return err
 	}
-	if err := s.store.RemoveNames(id, []string{name}); !errors.Is(err, cstorage.ErrImageUnknown) {
+	if err := s.store.RemoveNames(id, []string{name}); !unknown(err) {
 		return err
 	}
 	return nil
+}
+
+// unknown: the store has many words for an id that is none of its own.
+func unknown(err error) bool {
+	return errors.Is(err, cstorage.ErrImageUnknown) || errors.Is(err, cstorage.ErrNotAnImage) || errors.Is(err, cstorage.ErrLayerUnknown) || errors.Is(err, cstorage.ErrNotAnID)
 }
 
 // remove: first our entry, whose lock tells whether someone uses the image;
@@ -262,8 +270,7 @@ func (s *Store) remove(id string) error {
 			return err
 		}
 	}
-	_, err = s.store.DeleteImage(id, true)
-	if errors.Is(err, cstorage.ErrImageUnknown) {
+	if _, err = s.store.DeleteImage(id, true); unknown(err) {
 		return nil
 	}
 	return err
