@@ -91,8 +91,9 @@ func pullInside(s Streams, args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	for _, ref := range r.Refs {
+		before := r.known(ref)
 		printer := newProgress(s.Err, r.Quiet)
-		result, err := image.Pull(ctx, image.PullOptions{Ref: ref, Platform: r.Platform, Dirs: r.Dirs, Progress: printer, SingleID: r.SingleID, Access: r.Access})
+		result, err := image.Pull(ctx, image.PullOptions{Tell: imageRequest{Quiet: r.Quiet}.tell(s), Ref: ref, Platform: r.Platform, Dirs: r.Dirs, Progress: printer, SingleID: r.SingleID, Access: r.Access})
 		printer.Close()
 		if err != nil {
 			return err
@@ -101,11 +102,33 @@ func pullInside(s Streams, args []string) error {
 			fmt.Fprintf(s.Err, "rl: files of other users in %s now belong to root: %s\n", ref, r.Notice)
 		}
 		if r.PrintID {
+			r.status(s, ref, before, result.Image)
 			fmt.Fprintln(s.Out, result.Image.ID)
 		}
 		result.Image.Close()
 	}
 	return nil
+}
+
+// known is the id of what a name stood for.
+func (r *pullRequest) known(ref string) string {
+	img, err := r.Dirs.Lookup(ref)
+	if err != nil {
+		return ""
+	}
+	defer img.Close()
+	return img.ID
+}
+
+// status is docker's, but not where the id is: that is all of podman's output.
+func (r *pullRequest) status(s Streams, ref, before string, img *storage.Image) {
+	switch {
+	case r.Quiet:
+	case before == img.ID:
+		fmt.Fprintf(s.Err, "Digest: %s\nStatus: Image is up to date for %s\n", img.Digest, ref)
+	default:
+		fmt.Fprintf(s.Err, "Digest: %s\nStatus: Downloaded newer image for %s\n", img.Digest, ref)
+	}
 }
 
 // cold is what package start lacks.

@@ -148,6 +148,11 @@ func (c *pushCommand) start(s Streams, host container.Host, args []string) error
 	if c.all {
 		return c.allTags(s, host, args[0])
 	}
+	if _, err := image.FindList(host.Dirs, args[0]); err == nil {
+		list := &image.PushListOptions{PushOptions: c.push, All: true}
+		list.Ref = args[0]
+		return pushList(host, imageRequest{PushList: list, Quiet: c.Quiet, Digest: c.digestFile}, args)
+	}
 	form, path, ref, err := image.Transport(args[len(args)-1])
 	if err != nil {
 		return err

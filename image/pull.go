@@ -30,6 +30,7 @@ type PullOptions struct {
 	Dirs     storage.Dirs
 	Progress Progress
 	SingleID bool
+	Tell     func(string) // hears what is tried; or nil
 	Access
 }
 
@@ -60,6 +61,9 @@ func Pull(ctx context.Context, o PullOptions) (*Result, error) {
 	}
 	var failed []error
 	for _, ref := range candidates {
+		if o.Tell != nil {
+			o.Tell(fmt.Sprintf("Trying to pull %s...", ref))
+		}
 		result, err := pullFrom(ctx, o, registries, ref)
 		if err == nil {
 			return result, nil
