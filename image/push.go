@@ -227,7 +227,7 @@ func Transport(text string) (form, path, ref string, err error) {
 	}
 	for _, other := range []string{"docker-daemon", "containers-storage", "ostree", "sif", "tarball"} {
 		if ok && kind == other {
-			return "", "", "", fmt.Errorf("%s: the transport %s is not supported: docker://, dir:, oci:, oci-archive: or docker-archive:", text, other)
+			return "", "", "", fmt.Errorf("%s: the transport %s is not supported: docker://, dir:, oci:, oci-archive: and docker-archive: are", text, other)
 		}
 	}
 	return "", "", strings.TrimPrefix(text, "docker://"), nil
