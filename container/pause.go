@@ -109,11 +109,12 @@ func (m member) halted(sent bool) bool {
 }
 
 // members are the processes of a container with those in namespaces within its
-// own. With --pid host it is the user namespace that tells them from others.
+// own. Where others share their pid namespace it is the mount namespace that
+// tells them apart.
 func (i *Info) members() ([]member, error) {
 	kind := "pid"
-	if i.Options.HostPID {
-		kind = "user"
+	if i.State.Space != "" {
+		kind = "mnt"
 	}
 	space, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/%s", i.State.Init.PID, kind))
 	if err != nil {
