@@ -271,7 +271,3 @@ func containerSizes(host container.Host) (map[string]int64, error) {
 	}
 	return sizes, err
 }
-
-func pruneAllVolumes(Streams, container.Host, []string) (int64, error) {
-	return 0, errors.New("system prune --volumes: there are no volumes by name yet")
-}

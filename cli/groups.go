@@ -9,7 +9,14 @@ var groups = map[string]map[string][]string{
 		"rm": {"rm"}, "run": {"run"}, "stats": {"stats"}, "start": {"start"}, "stop": {"stop"}, "top": {"top"}, "unpause": {"unpause"}, "wait": {"wait"},
 		"exists": {"container exists"}, "prune": {"container prune"},
 	},
-	"system":      {"prune": {"system prune"}, "info": {"info"}, "events": {"events"}, "check": {"system check"}, "df": {"system df"}, "migrate": {"system migrate"}, "renumber": {"system renumber"}, "reset": {"system reset"}},
+	"system": {"prune": {"system prune"}, "info": {"info"}, "events": {"events"}, "check": {"system check"}, "df": {"system df"}, "migrate": {"system migrate"}, "renumber": {"system renumber"}, "reset": {"system reset"}},
+	"secret": {
+		"create": {"secret create"}, "ls": {"secret ls"}, "list": {"secret ls"}, "inspect": {"secret inspect"}, "rm": {"secret rm"}, "remove": {"secret rm"}, "exists": {"secret exists"},
+	},
+	"volume": {
+		"create": {"volume create"}, "ls": {"volume ls"}, "list": {"volume ls"}, "inspect": {"volume inspect"}, "rm": {"volume rm"}, "remove": {"volume rm"},
+		"prune": {"volume prune"}, "exists": {"volume exists"}, "export": {"volume export"}, "import": {"volume import"}, "reload": {"volume reload"},
+	},
 	"healthcheck": {"run": {"healthcheck run"}},
 	"generate":    {"systemd": {"generate systemd"}},
 	"manifest": {

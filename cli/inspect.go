@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 	"time"
 
@@ -49,13 +48,6 @@ type inspectedState struct {
 	StartedAt, FinishedAt                        string
 	Health                                       *container.HealthState
 	CheckpointedAt, RestoredAt                   string
-}
-
-type inspectedMount struct {
-	Type, Name, Source, Destination, Mode string
-	Options                               []string
-	RW                                    bool
-	Propagation                           string
 }
 
 type inspectedHost struct {
@@ -139,11 +131,7 @@ func inspectHost(o *container.Options) inspectedHost {
 		h.UsernsMode = "keep-id"
 	}
 	h.LogConfig = inspectLog(o)
-	for _, m := range o.Mounts {
-		if m.Type == "bind" {
-			h.Binds = append(h.Binds, m.Source+":"+m.Destination+":"+strings.Join(m.Options, ","))
-		}
-	}
+	h.Binds = inspectBinds(o)
 	return h
 }
 
@@ -171,21 +159,6 @@ func inspectConfig(i *container.Info) inspectedConfig {
 		c.Labels = map[string]string{}
 	}
 	return c
-}
-
-func inspectMounts(i *container.Info) []inspectedMount {
-	o := &i.Options
-	list := []inspectedMount{}
-	for _, m := range o.Mounts {
-		v := inspectedMount{Type: m.Type, Source: m.Source, Destination: m.Destination, Options: m.Options, RW: !slices.Contains(m.Options, "ro"), Propagation: "rprivate"}
-		for _, p := range []string{"private", "rprivate", "slave", "rslave", "shared", "rshared"} {
-			if slices.Contains(m.Options, p) {
-				v.Propagation = p
-			}
-		}
-		list = append(list, v)
-	}
-	return list
 }
 
 // printInspected: a template may name fields as Go has them (.ID) or as JSON

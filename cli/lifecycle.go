@@ -191,7 +191,7 @@ func rmFlags(f *flags.Set) func(Streams, []string) error {
 	sel.flags(f, "ignore", "cidfile", "filter")
 	force := f.BoolP("force", "f", false, "kill what runs; do not mind a container that is not there")
 	limit := timeFlag(f, "with --force: seconds until KILL (default 0)")
-	f.BoolP("volumes", "v", false, "remove its anonymous volumes too")
+	volumes := f.BoolP("volumes", "v", false, "remove its anonymous volumes too")
 	return func(s Streams, args []string) error {
 		if _, err := seconds(*limit, 0); err != nil {
 			return usageError{Text: err.Error(), Command: "rm"}
@@ -206,7 +206,11 @@ func rmFlags(f *flags.Set) func(Streams, []string) error {
 					return err
 				}
 			}
-			return container.Delete(host, i, *force)
+			err := container.Delete(host, i, *force)
+			if err == nil && *volumes {
+				err = i.RemoveVolumes(host)
+			}
+			return err
 		})
 		return removalCode(err, storage.ErrNoContainer, container.ErrRunning)
 	}

@@ -29,6 +29,8 @@ var roles = map[string]func(Streams, []string) error{
 	roleImage:            imageInside,
 	roleUnshare:          unshareInside,
 	roleSize:             sizeInside,
+	container.RoleFill:   fillInside,
+	roleVolume:           volumeInside,
 }
 
 // Role runs what argv[0] names; false when it names nothing of ours.

@@ -52,7 +52,7 @@ func TestRefusedBeforeAnyWork(t *testing.T) {
 		"run --tmpfs relative x":                "absolute",
 		"run --tmpfs /t:nonsense x":             "nonsense",
 		"run -v /nowhere/at/all:/x x":           "/nowhere/at/all",
-		"run -v name:/x x":                      "named volumes",
+		"run -v na/me:/x x":                     "names must match",
 		"run --mount type=nonsense,target=/x x": "nonsense",
 		"run --tmpfs /a --tmpfs /a x":           "duplicate",
 		"run --workdir relative x":              "absolute",

@@ -110,6 +110,9 @@ func newJoin(h Host, i *Info, e *ExecOptions) (*plan, error) {
 	if i.Known() {
 		ids = i.ids
 	}
+	if err := o.loadSecrets(i.Dir); err != nil {
+		return nil, err
+	}
 	p := &plan{Script: userns.NewScript(128), o: &o, spec: spec, ids: ids, shared: noneShared, stdin: -1, joins: true}
 	// The filter is the container's, whatever capabilities this program has.
 	if err := p.program(); err != nil {

@@ -78,6 +78,7 @@ func (r *Running) letGo() {
 	r.storage.Close()
 	r.storage = nil
 	p.o.Image.Close()
+	p.o.closeVolumes() // that the container has them is on record by now
 	r.child.Release()
 	r.keeper.Release()
 }

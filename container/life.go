@@ -217,6 +217,9 @@ func Delete(h Host, i *Info, force bool) error {
 	}
 	if remove(c, h, &err); err == nil {
 		i.Emit(h.Dirs, "remove")
+		if i.Options.Remove {
+			err = i.RemoveVolumes(h)
+		}
 	}
 	return err
 }

@@ -26,6 +26,10 @@ func (p *plan) mount(m specs.Mount) error {
 	if m.Type == "bind" || o.flags&unix.MS_BIND != 0 {
 		return p.bind(m, o)
 	}
+	if m.Type == "overlay" {
+		p.overlay(m, o)
+		return nil
+	}
 	target := p.target(m.Destination, true)
 	classic, done := p.NewLabel(), p.NewLabel()
 	op := "mounting " + m.Type + " on"

@@ -30,6 +30,7 @@ var propagations = map[string]uintptr{
 	"private": unix.MS_PRIVATE, "rprivate": unix.MS_PRIVATE,
 	"slave": unix.MS_SLAVE, "rslave": unix.MS_SLAVE,
 	"shared": unix.MS_SHARED, "rshared": unix.MS_SHARED,
+	"unbindable": unix.MS_UNBINDABLE, "runbindable": unix.MS_UNBINDABLE,
 }
 
 // options are those of a mount, split into what the kernel takes apart.

@@ -42,7 +42,8 @@ type Options struct {
 	KeepGroups  bool                `json:",omitzero"` // the user's own, which have no number inside
 	Umask       int                 `json:",omitzero"`
 	Hostname    string              `json:",omitzero"`
-	Mounts      []specs.Mount       `json:",omitzero"`
+	Mounts      []specs.Mount       `json:",omitzero"` // also of TypeVolume and TypeImage
+	Secrets     []Secret            `json:",omitzero"`
 	ReadOnly    bool                `json:",omitzero"`
 	CapAdd      []string            `json:",omitzero"`
 	CapDrop     []string            `json:",omitzero"`
@@ -91,7 +92,10 @@ type Options struct {
 	PrivateIPC bool              `json:",omitzero"` // nobody may join it
 	Pod        *Membership       `json:",omitzero"` // nil: it belongs to none
 
-	CreateCommand []string `json:"-"` // the words after rl that made it; the record has them
+	CreateCommand    []string          `json:"-"` // the words after rl that made it; the record has them
+	ImageVolumes     string            `json:"-"` // what becomes of those that the image declares
+	volumes          []*storage.Volume // held
+	anonymousVolumes []string          // made for this container
 
 	Stdin          *os.File `json:"-"`
 	Stdout, Stderr *os.File `json:"-"`

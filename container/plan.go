@@ -7,6 +7,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"containers/rl/storage"
 	"containers/rl/userns"
 )
 
@@ -37,7 +38,9 @@ type plan struct {
 	out    *output // nil: our own streams are the container's
 	joins  bool    // a container that runs
 	join   *joined // what it shares with others, or nil
-	stdin  int     // the other end of a standard input that nobody writes to yet
+	dirs   storage.Dirs
+	images []*storage.Image // that are mounted beside the root
+	stdin  int              // the other end of a standard input that nobody writes to yet
 }
 
 // steps is how many a common container has.
@@ -117,7 +120,7 @@ func (p *plan) rootfs() error {
 			}
 		}
 	}
-	return nil
+	return p.secrets(path.Dir(p.files.merged))
 }
 
 func (p *plan) overridden(destination string) bool {

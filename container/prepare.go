@@ -24,7 +24,7 @@ func prepare(h Host, o *Options, c *storage.Container, j *joined) (*storage.Cont
 	if o.Image != nil {
 		root = o.Image.Layers
 	}
-	p := &plan{Script: userns.NewScript(steps), o: o, ids: h.IDs, shared: noneShared, stdin: -1, join: j}
+	p := &plan{Script: userns.NewScript(steps), o: o, ids: h.IDs, shared: noneShared, stdin: -1, join: j, dirs: h.Dirs}
 	spec, err := newSpec(o, root)
 	if err != nil {
 		return c, p, err
@@ -32,6 +32,11 @@ func prepare(h Host, o *Options, c *storage.Container, j *joined) (*storage.Cont
 	p.spec = spec
 	if c == nil {
 		if c, err = makeDirectory(h, o); err != nil {
+			return c, p, err
+		}
+	}
+	if len(o.Mounts) > 0 {
+		if err := p.realMounts(c); err != nil {
 			return c, p, err
 		}
 	}
@@ -53,6 +58,9 @@ func makeDirectory(h Host, o *Options) (*storage.Container, error) {
 	if o.Remove {
 		var c *storage.Container
 		err := claiming(h.Dirs, o.Name, func() (err error) { c, err = h.Dirs.CreateContainer(o.ID, o.Name, o.Image); return err })
+		if err == nil {
+			err = o.keepSecrets(c)
+		}
 		return c, err
 	}
 	c, err := h.Dirs.CreateContainer(o.ID, "", o.Image)
@@ -67,6 +75,9 @@ func makeDirectory(h Host, o *Options) (*storage.Container, error) {
 
 // keep makes a container one that stays, under a name of its own.
 func keep(d storage.Dirs, c *storage.Container, o *Options) error {
+	if err := o.keepSecrets(c); err != nil {
+		return err
+	}
 	for given := o.Name != ""; ; {
 		if !given {
 			o.Name = RandomName()

@@ -180,20 +180,23 @@ func (p *plan) filter() {
 }
 
 func (p *plan) exec() {
-	process := p.spec.Process
+	process, env := p.spec.Process, p.spec.Process.Env
+	if len(p.o.Secrets) > 0 {
+		env = mergeEnv(env, p.o.secretEnv()) // in no specification that is written
+	}
 	// Not closed but marked: execve closes them, after the last one was used.
 	p.Do("closing", "descriptors", unix.SYS_CLOSE_RANGE, userns.Int(3), userns.Int(int64(^uint32(0))), userns.Int(unix.CLOSE_RANGE_CLOEXEC)).Ignore()
 	if p.o.pauses() {
 		p.ExecFD(userns.Int(p.files.init), "pause", process.Args, nil)
 		return
 	}
-	paths := candidates(process.Args[0], process.Env)
+	paths := candidates(process.Args[0], env)
 	if p.o.Init {
 		argv := append(append([]string{"rl-init"}, paths...), "")
-		p.ExecFD(userns.Int(p.files.init), "rl-init", append(argv, process.Args...), process.Env)
+		p.ExecFD(userns.Int(p.files.init), "rl-init", append(argv, process.Args...), env)
 		return
 	}
-	p.ExecAny(paths, process.Args, process.Env)
+	p.ExecAny(paths, process.Args, env)
 }
 
 // candidates are the paths that execvp(3) would try.

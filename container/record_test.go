@@ -101,7 +101,7 @@ func TestJoinFileStandsAlone(t *testing.T) {
 	kind := reflect.TypeFor[Options]()
 	for n := range kind.NumField() {
 		field := kind.Field(n)
-		if field.Tag.Get("json") == "-" || field.Name == "ID" {
+		if field.Tag.Get("json") == "-" || field.Name == "ID" || !field.IsExported() {
 			continue
 		}
 		o := fresh()

@@ -113,25 +113,6 @@ func again(h Host, i *Info, by starter) (*Running, error) {
 	return r, err
 }
 
-// Create makes a container's directory and record, and starts nothing.
-func Create(h Host, o *Options) error {
-	o.fromImage()
-	if err := choosePorts(o.Ports); err != nil {
-		return err
-	}
-	c, err := h.Dirs.CreateContainer(o.ID, "", o.Image)
-	if err != nil {
-		return err
-	}
-	if err := keep(h.Dirs, c, o); err != nil {
-		remove(c, h, &err)
-		return err
-	}
-	c.Close()
-	emit(h.Dirs, o.event("create"))
-	return nil
-}
-
 // start runs in the directory of an earlier run, or in a new one.
 func start(h Host, o *Options, c *storage.Container, by starter) (r *Running, err error) {
 	if by.away && !leavable(o) {
@@ -153,7 +134,7 @@ func start(h Host, o *Options, c *storage.Container, by starter) (r *Running, er
 		}
 	}
 	r = &Running{host: h, storage: c, again: c != nil, restarted: by.restarts}
-	if err := r.publish(o.Ports); err != nil {
+	if err := r.acquire(o); err != nil {
 		return nil, err
 	}
 	// The child comes first: its id maps are written while the rest is computed.
@@ -163,7 +144,7 @@ func start(h Host, o *Options, c *storage.Container, by starter) (r *Running, er
 		r.child, err = j.clone(o)
 	}
 	if err != nil {
-		r.unpublish()
+		r.giveBack(o)
 		return nil, err
 	}
 	defer func() {
@@ -289,6 +270,9 @@ func (r *Running) release(err *error) {
 		if r.plan.out != nil {
 			r.plan.out.abandon()
 		}
+		for _, img := range r.plan.images {
+			img.Close()
+		}
 	}
 	if r.input != nil {
 		r.input.close()
@@ -297,14 +281,20 @@ func (r *Running) release(err *error) {
 	c := r.storage
 	r.storage = nil
 	switch {
+	case c == nil && r.plan != nil:
+		_ = r.plan.o.dropVolumes(r.host, false)
 	case c == nil:
 	case r.plan.o.Remove && (r.introduced || !r.again) || !r.introduced && !r.again:
 		r.rename(c)
 		remove(c, r.host, err)
+		if left := r.plan.o.dropVolumes(r.host, true); left != nil && *err == nil {
+			*err = left
+		}
 		if r.introduced {
 			emit(r.host.Dirs, r.plan.o.event("remove"))
 		}
 	default:
+		r.plan.o.closeVolumes()
 		c.Close()
 	}
 }

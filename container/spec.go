@@ -49,7 +49,7 @@ func newSpec(o *Options, root imageRoot) (*specs.Spec, error) {
 	spec := &specs.Spec{
 		Version: specs.Version, Process: process, Hostname: o.Hostname, Annotations: o.Annotations,
 		Root:   &specs.Root{Path: o.Rootfs, Readonly: o.ReadOnly},
-		Mounts: append(kept(defaultMounts(o), o.Mounts), o.Mounts...),
+		Mounts: append(kept(defaultMounts(o), o.Mounts), outermostFirst(o.Mounts)...),
 		Linux:  &specs.Linux{Namespaces: namespaces(o)},
 	}
 	if !o.Privileged && !o.Unmask {
@@ -191,6 +191,18 @@ func sharedMemory(o *Options, own specs.Mount) specs.Mount {
 		return specs.Mount{Destination: own.Destination, Type: typeShm, Source: "/dev/shm of " + o.Joins.IPC}
 	}
 	return own
+}
+
+// outermostFirst: what is mounted below another mount comes after it.
+func outermostFirst(own []specs.Mount) []specs.Mount {
+	if len(own) < 2 {
+		return own
+	}
+	sorted := slices.Clone(own)
+	slices.SortStableFunc(sorted, func(a, b specs.Mount) int {
+		return strings.Count(a.Destination, "/") - strings.Count(b.Destination, "/")
+	})
+	return sorted
 }
 
 // kept are the default mounts that the user has not replaced.

@@ -52,6 +52,11 @@ func (i *Info) Enter(h Host) (e *Enter, err error) {
 	for _, m := range append(defaultMounts(&i.Options), i.Options.Mounts...) {
 		e.Tree.Mounts = append(e.Tree.Mounts, m.Destination)
 	}
+	for _, s := range i.Options.Secrets {
+		if !s.Env {
+			e.Tree.Mounts = append(e.Tree.Mounts, s.Target)
+		}
+	}
 	e.Tree.Mounts = append(e.Tree.Mounts, "/etc/hosts", "/etc/resolv.conf", "/etc/hostname", "/dev/console")
 	if i.Running() {
 		e.Tree.Root = fmt.Sprintf("/proc/%d/root", i.State.Init.PID)

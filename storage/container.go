@@ -121,7 +121,7 @@ func (c *Container) fill() error {
 	}
 	// The upper directory becomes the container's root directory, whose mode
 	// is the image's and not a matter of our umask.
-	return os.Chmod(c.Upper, c.image.rootMode())
+	return os.Chmod(c.Upper, c.image.RootMode())
 }
 
 // Remove removes the directory, then gives back the name and the lock. Files

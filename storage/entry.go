@@ -47,9 +47,9 @@ type listField struct {
 	values *[]string
 }
 
-func (img *Image) lists() [5]listField {
+func (img *Image) lists() [6]listField {
 	s := &img.Settings
-	return [...]listField{{"layer", &img.Layers}, {"env", &s.Env}, {"entrypoint", &s.Entrypoint}, {"cmd", &s.Cmd}, {"label", &s.Labels}}
+	return [...]listField{{"layer", &img.Layers}, {"env", &s.Env}, {"entrypoint", &s.Entrypoint}, {"cmd", &s.Cmd}, {"label", &s.Labels}, {"volume", &s.Volumes}}
 }
 
 type textField struct {

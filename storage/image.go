@@ -30,6 +30,7 @@ type Settings struct {
 	Env, Entrypoint, Cmd []string
 	WorkingDir           string
 	Labels               []string // NAME=VALUE
+	Volumes              []string // paths
 }
 
 // Close lets go of the image. Later calls do nothing.
@@ -42,8 +43,8 @@ func (img *Image) Close() error {
 	return file.Close()
 }
 
-// rootMode is the mode of the root directory.
-func (img *Image) rootMode() os.FileMode {
+// RootMode is the mode of the root directory.
+func (img *Image) RootMode() os.FileMode {
 	if img != nil && len(img.Layers) > 0 {
 		if info, err := os.Stat(img.Layers[0]); err == nil {
 			return info.Mode() & (os.ModePerm | os.ModeSticky)

@@ -12,14 +12,8 @@ import (
 // sync (Linux 5.10).
 func (c *Container) OverlayOptions(volatile bool) (base, options string) {
 	var lower []string
-	if c.image != nil && len(c.image.Layers) > 0 {
-		base = path.Dir(c.image.Layers[0])
-		for _, dir := range c.image.Layers {
-			if name, ok := strings.CutPrefix(dir, base+"/"); ok {
-				dir = name
-			}
-			lower = append(lower, escapeLower(dir))
-		}
+	if c.image != nil {
+		base, lower = lowerDirs(c.image.Layers)
 	}
 	if base == "" {
 		base = "/"
@@ -31,6 +25,32 @@ func (c *Container) OverlayOptions(volatile bool) (base, options string) {
 	options = "lowerdir=" + strings.Join(lower, ":") + ",upperdir=" + escapeOption(c.Upper) + ",workdir=" + escapeOption(c.Work) + ",userxattr"
 	if volatile {
 		options += ",volatile"
+	}
+	return base, options
+}
+
+// lowerDirs names directories from the first one's parent.
+func lowerDirs(dirs []string) (base string, lower []string) {
+	for _, dir := range dirs {
+		if base == "" {
+			base = path.Dir(dir)
+		}
+		if name, ok := strings.CutPrefix(dir, base+"/"); ok {
+			dir = name
+		}
+		lower = append(lower, escapeLower(dir))
+	}
+	return base, lower
+}
+
+// OverlayOf are options for an overlay of directories, topmost first, and the
+// directory to be in while mounting. Without an upper directory it is read-only:
+// then an empty one has to be among them, as the kernel wants two.
+func OverlayOf(dirs []string, upper, work string) (base, options string) {
+	base, lower := lowerDirs(dirs)
+	options = "lowerdir=" + strings.Join(lower, ":") + ",userxattr"
+	if upper != "" {
+		options += ",upperdir=" + escapeOption(upper) + ",workdir=" + escapeOption(work)
 	}
 	return base, options
 }

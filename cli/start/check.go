@@ -31,7 +31,8 @@ func (o *Run) check(cold *Cold) error {
 		return bad("conflicting options: --rootfs takes no image, so neither --pull nor --platform")
 	}
 	network := func() error { return o.checkNetwork(cold) }
-	for _, step := range []func() error{o.checkNamespaces, network, o.checkSecurity, o.checkLimits, o.checkEnvironment, o.checkMounts, o.checkLife} {
+	mounts := func() error { return o.checkMounts(cold) }
+	for _, step := range []func() error{o.checkNamespaces, network, o.checkSecurity, o.checkLimits, o.checkEnvironment, mounts, o.checkLife} {
 		if err := step(); errors.Is(err, errCold) {
 			return err
 		} else if err != nil {

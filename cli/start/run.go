@@ -35,6 +35,7 @@ type Run struct {
 	seccomp                                                       string // path of a profile
 	rootfs                                                        bool
 	logOpts, notes                                                []string
+	attached                                                      attached
 	flags                                                         *flags.Set
 }
 
@@ -54,8 +55,9 @@ func New(f *flags.Set) *Run {
 	f.StringVar(&o.umask, "umask", "0022", "file mode creation mask")
 	f.BoolVar(&o.envHost, "env-host", false, "begin with all of our variables")
 	f.StringVar(&o.entrypoint, "entrypoint", "", "replace the image's entrypoint")
-	f.StringArrayVarP(&o.volumes, "volume", "v", nil, "bind a directory: /HOST:/CONTAINER[:ro]")
-	f.StringArrayVar(&o.mounts, "mount", nil, "type=bind|tmpfs,source=...,target=...[,readonly]")
+	f.StringArrayVarP(&o.volumes, "volume", "v", nil, "mount a directory or a volume: [/HOST|NAME:]/CONTAINER[:OPTION,...]")
+	f.StringArrayVar(&o.mounts, "mount", nil, "type=bind|volume|image|tmpfs|ramfs|devpts|glob,source=...,target=...[,KEY=VALUE,...]")
+	o.attached.flags(f)
 	f.StringArrayVar(&o.tmpfs, "tmpfs", nil, "mount a tmpfs: /CONTAINER[:OPTIONS]")
 	f.BoolVar(&o.ReadOnly, "read-only", false, "make the root file system read-only")
 	f.StringVarP(&o.Hostname, "hostname", "h", "", "host name (default: the container's short id)")
@@ -109,6 +111,8 @@ type Cold struct {
 	Exposed func(img *storage.Image) []string
 	// MAC reads --mac-address.
 	MAC func(text string) ([6]byte, error)
+	// Glob gives the paths that a pattern matches.
+	Glob func(pattern string) ([]string, error)
 }
 
 // errCold says that a start needs what Cold has. Nothing was done yet.
@@ -194,6 +198,9 @@ func (o *Run) prepare(s Streams, args []string, cold *Cold) (host container.Host
 		if err := o.lookupJoins(host); err != nil {
 			return host, err
 		}
+	}
+	if err := errors.Join(o.volumesFrom(host), o.findSecrets(host)); err != nil {
+		return host, err
 	}
 	if o.rootfs {
 		if o.Rootfs, err = absolute(args[0]); err != nil {

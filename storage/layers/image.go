@@ -82,6 +82,7 @@ func settings(c imagespec.ImageConfig) storage.Settings {
 	for _, name := range slices.Sorted(maps.Keys(c.Labels)) {
 		s.Labels = append(s.Labels, name+"="+c.Labels[name])
 	}
+	s.Volumes = slices.Sorted(maps.Keys(c.Volumes))
 	return s
 }
 

@@ -1,0 +1,203 @@
+package cli
+
+import (
+	"archive/tar"
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+
+	"golang.org/x/sys/unix"
+
+	"containers/rl/container"
+	"containers/rl/image"
+	"containers/rl/storage"
+)
+
+// fillInside is the second self that gives new volumes their content and
+// owners. What it reads is an image's, and what it writes may be seen by other
+// containers meanwhile: both are reached by descriptors alone.
+func fillInside(s Streams, args []string) error {
+	var r container.Fill
+	if len(args) != 1 {
+		return errors.New(container.RoleFill + " is for rl itself")
+	}
+	if err := json.Unmarshal([]byte(args[0]), &r); err != nil {
+		return fmt.Errorf("reading the request: %w", err)
+	}
+	root, err := openImage(r)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(root)
+	for _, place := range r.Places {
+		answer, err := fillPlace(root, place, r.SingleID)
+		if err != nil {
+			return fmt.Errorf("%s: %w", place.Path, err)
+		}
+		if _, err := s.Out.Write([]byte{answer}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openImage opens the root of the image, which is mounted where nobody else
+// sees it.
+func openImage(r container.Fill) (int, error) {
+	dir := r.Rootfs
+	if dir == "" {
+		dir = path.Join(r.Scratch, "image")
+		if err := mountLayers(r.Layers, r.Scratch, dir); err != nil {
+			return -1, fmt.Errorf("mounting the image: %w", err)
+		}
+	}
+	root, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("opening %s: %w", dir, err)
+	}
+	return root, nil
+}
+
+// mountLayers mounts an image without a container, on a directory in a tmpfs.
+func mountLayers(layers []string, scratch, dir string) error {
+	empty := path.Join(scratch, "empty")
+	if err := unix.Mount("tmpfs", scratch, "tmpfs", 0, "mode=700"); err != nil {
+		return fmt.Errorf("mounting tmpfs on %s: %w", scratch, err)
+	}
+	if err := errors.Join(os.Mkdir(dir, 0o755), os.Mkdir(empty, 0o755)); err != nil {
+		return err
+	}
+	return mountImage(append(append([]string{}, layers...), empty), dir)
+}
+
+// mountImage mounts directories as one, for reading.
+func mountImage(dirs []string, dir string) error {
+	base, options := storage.OverlayOf(dirs, "", "")
+	if err := errors.Join(os.Chdir(base), unix.Mount("overlay", dir, "overlay", unix.MS_RDONLY, options), os.Chdir("/")); err != nil {
+		return fmt.Errorf("mounting overlay on %s: %w", dir, err)
+	}
+	return nil
+}
+
+func fillPlace(root int, place container.FillPlace, single bool) (answer byte, err error) {
+	data, err := openPlace(place)
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(data)
+	answer = container.FillDone
+	if place.Copy {
+		if answer, err = fillVolume(root, data, place, single); err != nil {
+			return 0, err
+		}
+	}
+	if place.Tree {
+		err = giveTree(data, int(place.UID), int(place.GID))
+	}
+	return answer, err
+}
+
+// openPlace: what is bound may be a file, which is not opened.
+func openPlace(place container.FillPlace) (int, error) {
+	flags := unix.O_PATH
+	if place.Copy {
+		flags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW
+	}
+	fd, err := unix.Open(place.Data, flags|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, &os.PathError{Op: "open", Path: place.Data, Err: err}
+	}
+	return fd, nil
+}
+
+// fillVolume copies what the image has at the place into a volume that has
+// nothing, and gives the volume the owner, mode and time of the image's directory.
+func fillVolume(root, data int, place container.FillPlace, single bool) (answer byte, err error) {
+	source, err := container.OpenIn(root, place.Path, unix.O_PATH|unix.O_DIRECTORY)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
+		if place.Chown && !single {
+			err = unix.Fchown(data, int(place.UID), int(place.GID))
+		} else {
+			err = nil
+		}
+		return container.FillEmpty, err
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(source)
+	answer = container.FillEmpty
+	if err := copyTreeTo(source, data, single, place.Chown); err != nil {
+		return 0, err
+	}
+	names, err := namesOf(data)
+	if err == nil && len(names) > 0 {
+		answer = container.FillDone
+	}
+	return answer, err
+}
+
+// namesOf lists a directory from its beginning.
+func namesOf(dir int) ([]string, error) {
+	if _, err := unix.Seek(dir, 0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	return image.Names(dir)
+}
+
+// copyTreeTo copies one directory into another, as an archive in a pipe of our
+// own. root: with what the directory itself is.
+func copyTreeTo(source, data int, single, root bool) error {
+	reader, writer := io.Pipe()
+	packed := make(chan error, 1)
+	go func() {
+		out := bufio.NewWriterSize(writer, 256<<10)
+		archive := tar.NewWriter(out)
+		err := errors.Join(image.Pack(archive, source, ".", image.PackOptions{Name: "."}), archive.Close(), out.Flush())
+		writer.CloseWithError(err)
+		packed <- err
+	}()
+	opts := image.UnpackOptions{SingleID: single, Plain: true, Name: func(entry string) (string, bool) { return entry, root || entry != "" }}
+	_, _, err := image.Unpack(context.Background(), data, reader, opts)
+	reader.CloseWithError(err)
+	return errors.Join(err, <-packed)
+}
+
+// giveTree gives a file, or a directory with all that is in it, to an owner.
+// No link is followed, and no mount below is left out.
+func giveTree(fd, uid, gid int) error {
+	if err := unix.Fchownat(fd, "", uid, gid, unix.AT_EMPTY_PATH); err != nil {
+		return fmt.Errorf("changing the owner: %w", err)
+	}
+	dir, err := unix.Openat(fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.ENOTDIR) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(dir)
+	names, err := image.Names(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		entry, err := unix.Openat(dir, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if errors.Is(err, unix.ENOENT) {
+			continue
+		}
+		if err == nil {
+			err = giveTree(entry, uid, gid)
+			unix.Close(entry)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,55 @@
+package container
+
+import "containers/rl/userns"
+
+// Create makes a container's directory and record, and starts nothing.
+func Create(h Host, o *Options) (err error) {
+	o.fromImage()
+	if err := choosePorts(o.Ports); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = o.dropVolumes(h, false)
+		}
+		o.closeVolumes()
+	}()
+	inside := h
+	if o.KeepID {
+		if inside.IDs, err = userns.KeepID(h.IDs, h.User); err != nil {
+			return err
+		}
+	}
+	if err := o.openVolumes(inside, false); err != nil {
+		return err
+	}
+	c, err := h.Dirs.CreateContainer(o.ID, "", o.Image)
+	if err != nil {
+		return err
+	}
+	if err := keep(h.Dirs, c, o); err != nil {
+		remove(c, h, &err)
+		return err
+	}
+	c.Close()
+	emit(h.Dirs, o.event("create"))
+	return nil
+}
+
+// acquire takes what the container has beside its own directory.
+func (r *Running) acquire(o *Options) error {
+	err := o.openVolumes(r.host, r.again)
+	if err == nil {
+		err = r.publish(o.Ports)
+	}
+	if err != nil {
+		r.giveBack(o)
+	}
+	return err
+}
+
+// giveBack is the mirror of acquire, for a container that does not come to be.
+func (r *Running) giveBack(o *Options) {
+	r.unpublish()
+	_ = o.dropVolumes(r.host, false)
+}

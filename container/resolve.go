@@ -1,0 +1,172 @@
+package container
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"containers/rl/storage"
+	"containers/rl/userns"
+)
+
+// ours are the words of a mount's options that are no options of mount(8).
+var ours = []string{"U", "O", "z", "Z", "copy", "nocopy", "rw-image", "consistent", "cached", "delegated"}
+
+// overlayPlace begins the names of directories, in the container's own, for
+// what is written to an overlay that is none of its root.
+const overlayPlace = "overlay-"
+
+// realMounts turns the mounts that are rl's own into those of the
+// specification. The container's directory is there by now.
+func (p *plan) realMounts(c *storage.Container) error {
+	for n, m := range p.spec.Mounts {
+		var err error
+		switch {
+		case m.Type == TypeVolume:
+			m, err = p.volumeMount(m)
+		case m.Type == TypeImage:
+			m, err = p.imageMount(m, c, n)
+		}
+		if err == nil && slices.Contains(m.Options, "O") {
+			m, err = p.overlayMount(m, c, n)
+		}
+		if err != nil {
+			return err
+		}
+		m.Options = slices.DeleteFunc(slices.Clone(m.Options), func(option string) bool { return slices.Contains(ours, option) })
+		p.spec.Mounts[n] = m
+	}
+	return nil
+}
+
+// volumeMount: a volume with options of the driver is what they say. It is
+// mounted in each container for itself, as nobody stays to keep it mounted.
+func (p *plan) volumeMount(m specs.Mount) (specs.Mount, error) {
+	v := p.o.volume(m.Source)
+	kind, device := v.Option("type"), v.Option("device")
+	if kind == "" && device == "" {
+		m.Type, m.Source, m.Options = "bind", v.Data(), append([]string{"rbind", "nosuid", "nodev"}, m.Options...)
+		return m, nil
+	}
+	var options []string
+	for _, word := range strings.Split(v.Option("o"), ",") {
+		if word != "" && (kind == "tmpfs" || !strings.HasPrefix(word, "uid=") && !strings.HasPrefix(word, "gid=")) {
+			options = append(options, word)
+		}
+	}
+	m.Type, m.Source, m.Options = kind, first(device, kind), append(options, m.Options...)
+	if slices.Contains(options, "bind") || slices.Contains(options, "rbind") {
+		m.Type = "bind"
+	}
+	switch m.Type {
+	case "bind", "tmpfs", "ramfs", "overlay":
+		return m, nil
+	}
+	return m, fmt.Errorf("mounting volume %s: type %q: without root only tmpfs, overlay and bind can be mounted", v.Name, kind)
+}
+
+// imageMount is an overlay of another image's layers.
+func (p *plan) imageMount(m specs.Mount, c *storage.Container, n int) (specs.Mount, error) {
+	img, err := p.dirs.Lookup(m.Source)
+	if err != nil {
+		return m, fmt.Errorf("mounting image: %w", err)
+	}
+	p.images = append(p.images, img) // held while the container runs
+	place := fmt.Sprintf("%s/%s%d", c.Dir, overlayPlace, n)
+	if err := p.clear(place); err != nil {
+		return m, err
+	}
+	dirs, upper, work, access := append(slices.Clone(img.Layers), place+"/empty"), "", "", "ro" // a second one below the one layer
+	if slices.Contains(m.Options, "rw-image") {
+		upper, work, access = place+"/upper", place+"/work", "rw"
+	}
+	err = makeDirs(img.RootMode(), place+"/empty", place+"/upper", place+"/work")
+	m.Source, m.Options = overlayOptions(dirs, upper, work, []string{access})
+	m.Type = "overlay"
+	return m, err
+}
+
+// overlayMount: what is written to the source goes to the container's own
+// directory, and is forgotten at the next start.
+func (p *plan) overlayMount(m specs.Mount, c *storage.Container, n int) (specs.Mount, error) {
+	upper, work := valueOf(m.Options, "upperdir"), valueOf(m.Options, "workdir")
+	var st unix.Stat_t
+	if err := unix.Stat(m.Source, &st); err != nil {
+		return m, fmt.Errorf("statfs %s: %w", m.Source, err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return m, fmt.Errorf("mounting an overlay of %s: %w", m.Source, unix.ENOTDIR)
+	}
+	if upper == "" {
+		place := fmt.Sprintf("%s/%s%d", c.Dir, overlayPlace, n)
+		upper, work = place+"/upper", place+"/work"
+		if err := errors.Join(p.clear(place), makeDirs(directoryMode(st.Mode), upper, work)); err != nil {
+			return m, err
+		}
+	}
+	m.Type = "overlay"
+	m.Source, m.Options = overlayOptions([]string{m.Source}, upper, work, []string{"nosuid", "nodev"})
+	return m, nil
+}
+
+// overlayOptions are given in one piece: a comma in a path is quoted there.
+func overlayOptions(dirs []string, upper, work string, more []string) (base string, options []string) {
+	base, data := storage.OverlayOf(dirs, upper, work)
+	return base, append(more, data)
+}
+
+// clear removes what an earlier run left.
+func (p *plan) clear(place string) error {
+	err := storage.RemoveTree(unix.AT_FDCWD, place)
+	switch {
+	case err == nil, errors.Is(err, os.ErrNotExist):
+		return nil
+	}
+	return RemoveMapped(p.ids, place)
+}
+
+func directoryMode(mode uint32) fs.FileMode {
+	m := fs.FileMode(mode & 0o777)
+	if mode&unix.S_ISVTX != 0 {
+		m |= fs.ModeSticky
+	}
+	return m
+}
+
+func makeDirs(mode fs.FileMode, dirs ...string) error {
+	for _, dir := range dirs {
+		if err := os.MkdirAll(path.Dir(dir), 0o700); err != nil {
+			return err
+		}
+		if err := errors.Join(os.Mkdir(dir, 0o700), os.Chmod(dir, mode)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func valueOf(options []string, key string) string {
+	for _, option := range options {
+		if value, ok := strings.CutPrefix(option, key+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// overlay mounts by mount(2), in the directory that the options begin from:
+// fsconfig(2) takes values of 256 bytes.
+func (p *plan) overlay(m specs.Mount, o options) {
+	target := p.target(m.Destination, true)
+	if path.IsAbs(m.Source) {
+		p.Do("changing directory to", m.Source, unix.SYS_CHDIR, p.Str(m.Source))
+	}
+	p.Do("mounting overlay on", m.Destination, unix.SYS_MOUNT, p.Str("overlay"), p.Str(target), p.Str("overlay"), userns.Int(o.flags), p.Str(strings.Join(o.data, ",")))
+}
