@@ -16,6 +16,7 @@ var groups = map[string]map[string][]string{
 	"volume": {
 		"create": {"volume create"}, "ls": {"volume ls"}, "list": {"volume ls"}, "inspect": {"volume inspect"}, "rm": {"volume rm"}, "remove": {"volume rm"},
 		"prune": {"volume prune"}, "exists": {"volume exists"}, "export": {"volume export"}, "import": {"volume import"}, "reload": {"volume reload"},
+		"mount": {"volume mount"}, "umount": {"volume umount"}, "unmount": {"volume umount"},
 	},
 	"healthcheck": {"run": {"healthcheck run"}},
 	"generate":    {"systemd": {"generate systemd"}},

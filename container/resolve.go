@@ -49,7 +49,10 @@ func (p *plan) realMounts(c *storage.Container) error {
 // volumeMount: a volume with options of the driver is what they say. It is
 // mounted in each container for itself, as nobody stays to keep it mounted.
 func (p *plan) volumeMount(m specs.Mount) (specs.Mount, error) {
-	v := p.o.volume(m.Source)
+	return volumeMount(p.o.volume(m.Source), m)
+}
+
+func volumeMount(v *storage.Volume, m specs.Mount) (specs.Mount, error) {
 	kind, device := v.Option("type"), v.Option("device")
 	if kind == "" && device == "" {
 		m.Type, m.Source, m.Options = "bind", v.Data(), append([]string{"rbind", "nosuid", "nodev"}, m.Options...)
@@ -70,6 +73,22 @@ func (p *plan) volumeMount(m specs.Mount) (specs.Mount, error) {
 		return m, nil
 	}
 	return m, fmt.Errorf("mounting volume %s: type %q: without root only tmpfs, overlay and bind can be mounted", v.Name, kind)
+}
+
+// MountVolume mounts a volume's file system in our own mount namespace.
+func MountVolume(v *storage.Volume, place string) error {
+	m, err := volumeMount(v, specs.Mount{})
+	if err != nil {
+		return err
+	}
+	o := mountOptions(m.Options)
+	if m.Type == "bind" {
+		o.flags |= unix.MS_BIND
+	}
+	if err := unix.Mount(m.Source, place, m.Type, o.flags, strings.Join(o.data, ",")); err != nil {
+		return &os.PathError{Op: "mount", Path: place, Err: err}
+	}
+	return nil
 }
 
 // imageMount is an overlay of another image's layers.
