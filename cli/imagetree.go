@@ -39,7 +39,7 @@ func imageTreeFlags(f *flags.Set) func(Streams, []string) error {
 		}
 		fmt.Fprintln(s.Out, "Image Layers")
 		if *children {
-			all.printBranches(s.Out, all.branchesAbove(v), "")
+			all.printBranches(s.Out, all.branchesAbove(v), "", true)
 		} else {
 			all.printLayers(s.Out, v)
 		}
@@ -112,20 +112,21 @@ func (all *imageViews) branchesAbove(v *imageView) *layerBranch {
 	return root
 }
 
-func (all *imageViews) printBranches(w io.Writer, b *layerBranch, indent string) {
-	fmt.Fprintf(w, "%s└── ID: %s\n", indent, all.layerText(b.layer))
-	all.printAbove(w, b, indent+"    ")
-}
-
-func (all *imageViews) printAbove(w io.Writer, b *layerBranch, indent string) {
+// printBranches: layers that have one above each are a column; where there are
+// several, each begins a column of its own, further in.
+func (all *imageViews) printBranches(w io.Writer, b *layerBranch, indent string, last bool) {
+	fmt.Fprintf(w, "%s%s ID: %s\n", indent, branch(last && len(b.above) != 1), all.layerText(b.layer))
+	if len(b.above) == 1 {
+		all.printBranches(w, b.above[0], indent, last)
+		return
+	}
+	if last {
+		indent += "    "
+	} else {
+		indent += "│   "
+	}
 	for i, above := range b.above {
-		last := i == len(b.above)-1
-		fmt.Fprintf(w, "%s%s ID: %s\n", indent, branch(last), all.layerText(above.layer))
-		next := indent + "│   "
-		if last {
-			next = indent + "    "
-		}
-		all.printAbove(w, above, next)
+		all.printBranches(w, above, indent, i == len(b.above)-1)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
 
 	"containers/rl/storage"
 )
@@ -144,7 +145,7 @@ func (a *archiveFile) has(name string) bool {
 
 // file opens one of a directory.
 func (a *archiveFile) fromDir(name string) (*io.SectionReader, error) {
-	file, err := a.dir.Open(name)
+	file, err := a.dir.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0) // it may be a fifo
 	if err != nil {
 		return nil, err
 	}
