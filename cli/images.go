@@ -73,9 +73,6 @@ func imagesFlags(f *flags.Set) func(Streams, []string) error {
 		if len(args) > 1 {
 			return usageError{Text: "images takes one name at most", Command: "images"}
 		}
-		if len(args) == 1 && o.all {
-			return usageError{Text: "cannot specify an image and a filter(s) or --all", Command: "images"}
-		}
 		host, err := start.OpenHost()
 		if err != nil {
 			return err
