@@ -117,7 +117,7 @@ func volumeUses(host container.Host, list []*container.Info) (uses []volumeUse, 
 		}
 		u := volumeUse{Name: e.Name()}
 		for _, i := range list {
-			if slices.Contains(volumesOf(i), u.Name) {
+			if slices.Contains(i.Volumes(), u.Name) {
 				u.Links++
 			}
 		}
@@ -131,16 +131,6 @@ func volumeUses(host container.Host, list []*container.Info) (uses []volumeUse, 
 		uses[n].Size = measured[n]
 	}
 	return uses, err
-}
-
-// volumesOf are the names of a container's volumes.
-func volumesOf(i *container.Info) (names []string) {
-	for _, m := range i.Options.Mounts {
-		if m.Type == "volume" && !slices.Contains(names, m.Source) {
-			names = append(names, m.Source)
-		}
-	}
-	return names
 }
 
 // imageRow counts each layer once; what images of containers need stays.
@@ -249,7 +239,7 @@ func (u *diskUse) containerListing() listing[*container.Info] {
 	return listing[*container.Info]{table: diskContainers, columns: map[string]column[*container.Info]{
 		"ID": {"CONTAINER ID", func(i *container.Info) any { return short(i.ID) }}, "Image": {"IMAGE", func(i *container.Info) any { return short(i.ImageID) }},
 		"Command":      {"COMMAND", func(i *container.Info) any { return strings.Join(i.Command, " ") }},
-		"LocalVolumes": {"LOCAL VOLUMES", func(i *container.Info) any { return len(volumesOf(i)) }},
+		"LocalVolumes": {"LOCAL VOLUMES", func(i *container.Info) any { return len(i.Volumes()) }},
 		"Size":         {"SIZE", func(i *container.Info) any { return wideSize(u.sizes[i.ID].RW) }},
 		"Created":      {"CREATED", func(i *container.Info) any { return since(i.Created) }},
 		"Status":       {"STATUS", func(i *container.Info) any { return string(i.Status) }}, "Names": {"NAMES", func(i *container.Info) any { return i.Name() }},
