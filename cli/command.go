@@ -56,6 +56,7 @@ func Commands() []Command {
 		{"container prune", "[FLAGS]", "Remove all containers that do not run", pruneFlags},
 		{"mount", "[FLAGS] [CONTAINER...]", "Mount containers' files, inside of rl unshare", mountFlags},
 		{"umount", "[FLAGS] CONTAINER...", "Unmount containers' files", umountFlags},
+		{"unmount", "[FLAGS] CONTAINER...", "The same as umount", umountFlags},
 		{"image mount", "[FLAGS] [IMAGE...]", "Mount images' files, inside of rl unshare", imageMountFlags},
 		{"image umount", "[FLAGS] IMAGE...", "Unmount images' files", imageUmountFlags},
 		{"volume mount", "VOLUME...", "Mount volumes, inside of rl unshare", volumeMountFlags},

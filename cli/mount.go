@@ -350,7 +350,7 @@ func imageUmountFlags(f *flags.Set) func(Streams, []string) error {
 			img, err := host.Dirs.Lookup(ref)
 			if err == nil {
 				img.Close()
-				if err = unmount(imagePlace(host.Dirs, img.ID), *force); errors.Is(err, unix.EINVAL) {
+				if err = unmount(imagePlace(host.Dirs, img.ID), *force); errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) {
 					err = errors.New("it is not mounted")
 				}
 			}
