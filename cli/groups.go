@@ -18,6 +18,10 @@ var groups = map[string]map[string][]string{
 		"prune": {"volume prune"}, "exists": {"volume exists"}, "export": {"volume export"}, "import": {"volume import"}, "reload": {"volume reload"},
 		"mount": {"volume mount"}, "umount": {"volume umount"}, "unmount": {"volume umount"},
 	},
+	"network": {
+		"create": {"network create"}, "exists": {"network exists"}, "inspect": {"network inspect"}, "list": {"network ls"}, "ls": {"network ls"},
+		"prune": {"network prune"}, "reload": {"network reload"}, "remove": {"network rm"}, "rm": {"network rm"},
+	},
 	"healthcheck": {"run": {"healthcheck run"}},
 	"generate":    {"systemd": {"generate systemd"}},
 	"manifest": {

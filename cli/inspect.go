@@ -83,7 +83,7 @@ func inspectContainer(host container.Host, i *container.Info) inspected {
 	o := &i.Options
 	v := inspected{ID: i.ID, Created: stamp(i.Created), Image: i.ImageID, ImageName: i.Image, Name: i.Name(), RestartCount: i.State.Restarts, Driver: "overlay",
 		LogPath: i.LogPath(), HostnamePath: path.Join(i.Dir, "hostname"), ResolvConfPath: path.Join(i.Dir, "resolv.conf"), HostsPath: path.Join(i.Dir, "hosts"),
-		State: inspectState(i), HostConfig: inspectHost(o), Config: inspectConfig(i), Mounts: inspectMounts(i), NetworkSettings: inspectNetwork(o)}
+		State: inspectState(i), HostConfig: inspectHost(o), Config: inspectConfig(i), Mounts: inspectMounts(i), NetworkSettings: inspectNetwork(i)}
 	inspectPorts(&v, i)
 	if len(i.Command) > 0 {
 		v.Path, v.Args = i.Command[0], i.Command[1:]

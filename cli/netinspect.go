@@ -28,13 +28,35 @@ type inspectedEndpoint struct {
 	Aliases               []string
 }
 
-func inspectNetwork(o *container.Options) inspectedNetwork {
+func inspectNetwork(i *container.Info) inspectedNetwork {
+	o := &i.Options
 	n := inspectedNetwork{Ports: map[string][]portBinding{}, Networks: map[string]inspectedEndpoint{}}
-	if o.Network == container.NetworkSlirp {
+	a := o.Attached()
+	if o.Network == container.NetworkSlirp && a == nil {
 		n.inspectedEndpoint = inspectEndpoint(&o.Slirp)
 	}
-	n.Networks[o.NetworkMode()] = n.inspectedEndpoint
+	if a == nil {
+		n.Networks[o.NetworkMode()] = n.inspectedEndpoint
+		return n
+	}
+	n.inspectedEndpoint = inspectAttached(i, a)
+	n.Networks[a.Network] = n.inspectedEndpoint
 	return n
+}
+
+// inspectAttached: the address is the container's while it runs.
+func inspectAttached(i *container.Info, a *container.Attachment) inspectedEndpoint {
+	e := inspectedEndpoint{NetworkID: a.Network, Aliases: append([]string{i.ID[:12]}, a.Aliases...)}
+	if !i.Running() || i.State.Address == [4]byte{} {
+		return e
+	}
+	e.IPAddress, e.IPPrefixLen, e.Gateway = config.Text4(i.State.Address), a.Bits, config.Text4(a.Gateway)
+	mac := net.HardwareAddr(i.Options.Slirp.MAC[:])
+	if !a.OwnMAC {
+		mac = append(net.HardwareAddr{0x02, 0x42}, i.State.Address[:]...)
+	}
+	e.MacAddress = mac.String()
+	return e
 }
 
 func inspectEndpoint(n *config.Network) inspectedEndpoint {

@@ -6,7 +6,12 @@ import "containers/rl/container"
 // show it.
 
 // networksOf are the networks it is joined to, by name.
-func networksOf(i *container.Info) []string { return []string{i.Options.NetworkMode()} }
+func networksOf(i *container.Info) []string {
+	if a := i.Options.Attached(); a != nil {
+		return []string{a.Network}
+	}
+	return []string{i.Options.NetworkMode()}
+}
 
 // podOf is the id and the name of its pod, or nothing.
 func podOf(*container.Info) (id, name string) { return "", "" }

@@ -40,7 +40,7 @@ func Create(h Host, o *Options) (err error) {
 func (r *Running) acquire(o *Options) error {
 	err := o.openVolumes(r.host, r.again)
 	if err == nil {
-		err = r.publish(o.Ports)
+		err = r.openNetwork(o)
 	}
 	if err != nil {
 		r.giveBack(o)
@@ -50,6 +50,6 @@ func (r *Running) acquire(o *Options) error {
 
 // giveBack is the mirror of acquire, for a container that does not come to be.
 func (r *Running) giveBack(o *Options) {
-	r.unpublish()
+	r.closeNetwork(o)
 	_ = o.dropVolumes(r.host, false)
 }

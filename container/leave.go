@@ -23,14 +23,14 @@ const ResumeWord = "resume"
 // it: not before Linux 5.3, nor in namespaces of others, which its parent has to
 // be in, nor with more sockets than the waiter takes.
 func leavable(o *Options) bool {
-	return userns.Supervisor() >= 0 && o.Joins == nil && len(o.Ports) <= waiter.Most
+	return userns.Supervisor() >= 0 && o.Joins == nil && len(o.Ports)+segmentSockets <= waiter.Most
 }
 
 // waits says whether the waiter can do what is to be done until something
-// happens.
+// happens. It knows frames without an Ethernet header alone.
 func (r *Running) waits() bool {
 	o := r.plan.o
-	return !o.Health.Checked() && o.Log.plain() && r.child.PIDFD >= 0 && len(r.ports) <= waiter.Most
+	return !o.Health.Checked() && o.Log.plain() && r.child.PIDFD >= 0 && len(r.ports) <= waiter.Most && !o.Slirp.Ethernet()
 }
 
 // leave gives the container to the process that stays with it: our keeper, or
@@ -74,7 +74,8 @@ func (r *Running) letGo() {
 		r.input = nil
 	}
 	_ = p.o.Stdin.Close()
-	r.unpublish()
+	r.closeSockets(p.o)
+	r.forgetSegment()
 	r.storage.Close()
 	r.storage = nil
 	p.o.Image.Close()
@@ -131,8 +132,16 @@ func (r *Running) collect(h *handOver) error {
 	for i, port := range r.ports {
 		h.give(port.FD, waiter.More+i)
 	}
+	if s := r.plan.o.Slirp.Segment; s != nil {
+		h.give(s.Socket, waiter.More+len(r.ports))
+		h.give(s.Dir, waiter.More+len(r.ports)+1)
+	}
 	return r.collectOutput(h)
 }
+
+// segmentSockets are the descriptors of a network that is shared, after the
+// ports.
+const segmentSockets = 2
 
 func (r *Running) collectOutput(h *handOver) error {
 	if out := r.plan.out; out != nil {

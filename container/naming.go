@@ -12,6 +12,8 @@ type Naming struct {
 	Mode    string // as it was asked for: bridge, pasta, ...
 	NoHosts bool   `json:",omitzero"` // leave the image's /etc/hosts
 	NoDNS   bool   `json:",omitzero"` // leave the image's /etc/resolv.conf
+	// Attached is its place in a network that it shares; nil: it is alone.
+	Attached *Attachment `json:",omitzero"`
 }
 
 // NetworkMode is the network's name as podman has it: what was asked for, or
@@ -27,6 +29,9 @@ func (o *Options) NetworkMode() string {
 	}
 	return first(o.naming().Mode, "slirp4netns")
 }
+
+// Attached is its place in a network that it shares; nil: it is alone.
+func (o *Options) Attached() *Attachment { return o.naming().Attached }
 
 // naming is the zero one when there is none.
 func (o *Options) naming() Naming {

@@ -12,14 +12,44 @@ import (
 	netconfig "containers/rl/netslirp/config"
 )
 
+// openNetwork takes what the container needs of the host's network, and of one
+// that it shares. It comes before anything of the container is made, so that a
+// port or an address in use costs nothing.
+func (r *Running) openNetwork(o *Options) error {
+	err := r.publish(o.Ports)
+	if err == nil {
+		err = r.joinSegment(o)
+	}
+	if err != nil {
+		r.closeNetwork(o)
+	}
+	return err
+}
+
+// closeNetwork gives back what the network stack did not take over.
+func (r *Running) closeNetwork(o *Options) {
+	r.closeSockets(o)
+	r.leaveSegment()
+}
+
+func (r *Running) closeSockets(o *Options) {
+	for _, l := range r.ports {
+		unix.Close(l.FD)
+	}
+	r.ports = nil
+	if s := o.Slirp.Segment; s != nil {
+		unix.Close(s.Dir)
+		unix.Close(s.Socket)
+		o.Slirp.Segment = nil
+	}
+}
+
 // publish opens the host's side of the published ports, and fills in the ports
-// that were left to us. It comes before anything of the container is made, so
-// that a port in use costs nothing.
+// that were left to us.
 func (r *Running) publish(ports []netconfig.Port) error {
 	for n := range ports {
 		fd, err := openPort(&ports[n])
 		if err != nil {
-			r.unpublish()
 			return err
 		}
 		r.ports = append(r.ports, netconfig.Listener{FD: fd, Port: ports[n]})
@@ -154,12 +184,4 @@ func boundPort(fd int) uint16 {
 		return uint16(name.Port)
 	}
 	return 0
-}
-
-// unpublish closes what the network stack did not take over.
-func (r *Running) unpublish() {
-	for _, l := range r.ports {
-		unix.Close(l.FD)
-	}
-	r.ports = nil
 }

@@ -55,9 +55,10 @@ type State struct {
 	Init, Monitor Process
 	Boot          string // random/boot_id of the kernel
 	Started       time.Time
-	Restarts      int    // by the policy, since someone started it
-	Space         string `json:",omitempty"` // the mount namespace, by which its processes are found where they share their numbers
-	Notice        string `json:",omitempty"`
+	Restarts      int     // by the policy, since someone started it
+	Space         string  `json:",omitempty"` // the mount namespace, by which its processes are found where they share their numbers
+	Notice        string  `json:",omitempty"`
+	Address       [4]byte `json:",omitzero"` // in the network that it shares
 }
 
 // Ended is how a run of a container ended.

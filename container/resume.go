@@ -51,6 +51,9 @@ func Resume(h Host, id, there string) (*Running, error) {
 	for i, port := range o.Ports {
 		r.ports = append(r.ports, netconfig.Listener{FD: in.fd(waiter.More + i), Port: port})
 	}
+	if err := r.resumeSegment(in); err != nil {
+		return nil, err
+	}
 	if listener := in.fd(waiter.Input); listener >= 0 {
 		r.input = r.inherited(listener)
 	}
@@ -84,18 +87,19 @@ func (in inheritance) output(o *Options, dir string) (out *output, err error) {
 		{stream: "stderr", ours: in.fd(waiter.Err), theirs: -1, to: -1}}}, err
 }
 
-// packet gives the packet that the waiter has become us for, or nil.
+// packet gives the frame that the waiter has become us for, or nil. It has kept
+// the packet alone: what stood before it counts only in a network that is shared.
 func (in inheritance) packet() ([]byte, error) {
 	if in.fd(waiter.Packet) < 0 {
 		return nil, nil
 	}
 	defer unix.Close(waiter.Packet)
-	packet := make([]byte, 1<<16)
-	n, err := unix.Pread(waiter.Packet, packet, 0)
+	frame := make([]byte, netconfig.HeaderSize+1<<16)
+	n, err := unix.Pread(waiter.Packet, frame[netconfig.HeaderSize:], 0)
 	if err != nil {
 		return nil, fmt.Errorf("reading the first packet: %w", err)
 	}
-	return packet[:n], nil
+	return frame[:netconfig.HeaderSize+n], nil
 }
 
 // takeSignals: those that were sent since the waiter went come now.

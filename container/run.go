@@ -277,7 +277,9 @@ func (r *Running) release(err *error) {
 	if r.input != nil {
 		r.input.close()
 	}
-	r.unpublish()
+	if r.plan != nil && !r.joins {
+		r.closeNetwork(r.plan.o)
+	}
 	c := r.storage
 	r.storage = nil
 	switch {

@@ -58,6 +58,9 @@ func (r *Running) introduce() error {
 		}
 	}
 	r.state = State{Init: process(r.child.PID), Monitor: process(r.monitor()), Boot: bootID(), Started: time.Now().UTC(), Restarts: r.restarted, Notice: r.Notice, Space: r.state.Space}
+	if o.Attached() != nil {
+		r.state.Address = o.Slirp.Address4
+	}
 	for _, old := range []string{healthFile, joinFile} {
 		_ = os.Remove(path.Join(c.Dir, old))
 	}

@@ -38,7 +38,7 @@ type Running struct {
 	storage *storage.Container
 	hungUp  chan struct{}
 	buffer  []byte // for packets
-	first   []byte // the packet that ended Idle, in buffer
+	first   []byte // the frame that ended Idle, in buffer
 	idled   bool
 	ended   bool // seen by Idle
 
@@ -50,13 +50,14 @@ type Running struct {
 	sick       int32 // its health check wants a restart
 	input      *inputServer
 	ports      []netconfig.Listener
+	segment    *segment
 }
 
 // PID is the number of the container's first process on the host.
 func (r *Running) PID() int { return r.child.PID }
 
 // Serve takes over the descriptor of the container's network device. first is
-// a packet that was read from it. The published ports are its too.
+// a frame that was read from it. The published ports are its too.
 type Serve func(tun int, n netconfig.Network, first []byte, published []netconfig.Listener) (io.Closer, error)
 
 // guard starts the guard where the program can change its ids, and so lose the
@@ -92,6 +93,9 @@ func (r *Running) idle() (ended bool, err error) {
 		poll = append(poll, unix.PollFd{Fd: int32(r.plan.shared.tun), Events: unix.POLLIN})
 		for _, l := range r.ports {
 			poll = append(poll, unix.PollFd{Fd: int32(l.FD), Events: unix.POLLIN})
+		}
+		if s := r.plan.o.Slirp.Segment; s != nil {
+			poll = append(poll, unix.PollFd{Fd: int32(s.Socket), Events: unix.POLLIN})
 		}
 	}
 	for _, stage := range []struct {
@@ -138,7 +142,7 @@ func (r *Running) await(poll []unix.PollFd, limit time.Duration) (ended, wanted 
 		case poll[0].Revents != 0:
 			return true, false, nil
 		case slices.ContainsFunc(poll[min(2, len(poll)):], func(p unix.PollFd) bool { return p.Revents != 0 }):
-			return false, true, nil // a published port
+			return false, true, nil // a published port, or another container
 		case r.packet():
 			return false, true, nil
 		}
@@ -154,8 +158,8 @@ func (r *Running) packet() bool {
 	if err != nil {
 		return false
 	}
-	r.first = r.plan.o.Slirp.Packet(r.buffer[:n])
-	return netconfig.Wanted(r.first)
+	r.first = r.buffer[:n]
+	return netconfig.Wanted(r.plan.o.Slirp.Packet(r.first))
 }
 
 // Finish serves the container until its first process ends, and removes what
@@ -220,9 +224,9 @@ func (r *Running) log() (*logger, error) {
 func (r *Running) serve(serve Serve) (io.Closer, error) {
 	tun := r.plan.shared.tun
 	r.plan.shared.tun = -1 // the server's now
-	ports := r.ports
-	r.ports = nil
-	return serve(tun, r.plan.o.Slirp, r.first, ports)
+	ports, n := r.ports, r.plan.o.Slirp
+	r.ports, r.plan.o.Slirp.Segment = nil, nil
+	return serve(tun, n, r.first, ports)
 }
 
 func (r *Running) status(drained func()) error {

@@ -26,7 +26,9 @@ const (
 // resolver passes queries on to the host's name servers. It reads no more of a
 // message than its length: the answer is the name server's.
 type resolver struct {
-	fixed []netip.AddrPort // when given by the caller
+	fixed    []netip.AddrPort // when given by the caller
+	segment  *segment         // whose names come first; nil: none
+	internal bool             // nobody else is asked
 
 	mu       sync.Mutex
 	changed  time.Time
@@ -93,6 +95,14 @@ func (r *resolver) serve(inside net.Conn) {
 // exchange asks one name server after the other.
 func (r *resolver) exchange(query []byte) (reply []byte, err error) {
 	err = errUnreachable
+	if r.segment != nil && r.segment.names {
+		if reply = r.segment.answer(query); reply != nil {
+			return reply, nil
+		}
+	}
+	if r.internal {
+		return unknown(query)
+	}
 	for _, server := range r.nameservers() {
 		if reply, err = ask(server, query); err == nil {
 			return reply, nil
@@ -127,6 +137,9 @@ func ask(server netip.AddrPort, query []byte) ([]byte, error) {
 
 // dialTCP connects to the first name server that takes a connection.
 func (r *resolver) dialTCP() (*net.TCPConn, error) {
+	if r.internal {
+		return nil, errUnreachable
+	}
 	var failed []error
 	for _, server := range r.nameservers() {
 		ctx, cancel := context.WithTimeout(context.Background(), dnsTimeout)

@@ -39,6 +39,9 @@ type link struct {
 	mtu        uint32
 
 	ether []byte // an Ethernet header but for its type; nil: the device has none
+
+	// last is what stood before the packet that was read last.
+	last [config.HeaderSize + config.EtherSize]byte
 }
 
 func newLink(tun int, n *config.Network) (*link, error) {
@@ -83,27 +86,19 @@ func (l *link) head(buf *[config.HeaderSize + config.EtherSize]byte, version int
 
 // read waits for a packet and leaves it in view, whose size is largestPacket.
 func (l *link) read(view []byte) (n int, err error) {
-	var head [config.HeaderSize + config.EtherSize]byte
-	vectors := [2]unix.Iovec{vector(head[:l.headSize()]), vector(view)}
-	var errno syscall.Errno
-	err = l.conn.Read(func(fd uintptr) bool {
-		var r uintptr
-		for {
-			r, _, errno = unix.RawSyscall(unix.SYS_READV, fd, uintptr(unsafe.Pointer(&vectors[0])), 2)
-			if errno != unix.EINTR {
-				break
-			}
-		}
-		n = int(r)
-		return errno != unix.EAGAIN
-	})
-	if err != nil {
+	vectors := [2]unix.Iovec{vector(l.last[:l.headSize()]), vector(view)}
+	if n, err = readv(l.conn, vectors[:]); err != nil {
 		return 0, err
 	}
-	if errno != 0 {
-		return 0, errno
-	}
 	return max(n-l.headSize(), 0), nil
+}
+
+// again is read of a frame that was read before.
+func (l *link) again(view, frame []byte) (n int) {
+	if len(frame) <= l.headSize() {
+		return 0
+	}
+	return copy(view, frame[copy(l.last[:l.headSize()], frame):])
 }
 
 func vector(b []byte) unix.Iovec {

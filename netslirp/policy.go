@@ -13,13 +13,14 @@ type network struct {
 	Gateway4, Gateway6 netip.Addr
 	DNS4, DNS6         netip.Addr
 	HostLoopback       bool
+	Internal           bool
 	// outer gives an address of the host, but for its loopback, that the
 	// gateway's stands for; nil, or an invalid one: for none.
 	outer func(six bool) netip.Addr
 }
 
 func newNetwork(n config.Network) network {
-	a := network{HostLoopback: n.HostLoopback, Gateway4: netip.AddrFrom4(n.Gateway4), DNS4: netip.AddrFrom4(n.DNS4)}
+	a := network{HostLoopback: n.HostLoopback, Internal: n.Internal, Gateway4: netip.AddrFrom4(n.Gateway4), DNS4: netip.AddrFrom4(n.DNS4)}
 	a.Address4 = netip.PrefixFrom(netip.AddrFrom4(n.Address4), n.Bits4)
 	if n.IPv6 {
 		a.Address6 = netip.PrefixFrom(netip.AddrFrom16(config.Address6), config.Bits6)
@@ -53,6 +54,8 @@ func outerAddress(six bool) netip.Addr {
 func (c *network) target(dst netip.AddrPort) (netip.AddrPort, bool) {
 	addr := dst.Addr().Unmap().WithZone("")
 	switch {
+	case c.Internal:
+		return netip.AddrPort{}, false
 	case addr == c.Gateway4 && c.HostLoopback:
 		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), dst.Port()), true
 	case c.Gateway6.IsValid() && addr == c.Gateway6 && c.HostLoopback:
@@ -82,6 +85,11 @@ func hidesIPv4(a netip.Addr) bool {
 func (c *network) destination(addr netip.Addr) (netip.Addr, bool) {
 	to, ok := c.target(netip.AddrPortFrom(addr, 1))
 	return to.Addr(), ok
+}
+
+// isPeer says whether an address is another container's, if anybody's.
+func (c *network) isPeer(a netip.Addr) bool {
+	return c.Address4.Contains(a) && a != c.Address4.Addr() && a != c.Gateway4
 }
 
 // isDNS says whether an address is the forwarder's.

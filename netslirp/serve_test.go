@@ -297,7 +297,7 @@ func firstWanted(t *testing.T, tun int) []byte {
 		}
 		n, err := unix.Read(tun, buf)
 		if err == nil && n > config.HeaderSize && config.Wanted(buf[config.HeaderSize:n]) {
-			return buf[config.HeaderSize:n]
+			return buf[:n]
 		}
 	}
 	t.Fatal("the container sent nothing")

@@ -23,6 +23,7 @@ type Server struct {
 	cfg     network
 	link    *link
 	dns     resolver
+	segment *segment // nil: the container is alone
 	ended   chan struct{}
 	mu      sync.Mutex
 	stack   *stack.Stack // nil until a packet asks for it
@@ -43,7 +44,7 @@ const (
 )
 
 // Serve takes over the descriptor of a TUN device that config.Prepare has
-// prepared, and serves it until Close. first is a packet that was read from it
+// prepared, and serves it until Close. first is a frame that was read from it
 // before, and Serve's from now on, or nil. published are Serve's as well.
 func Serve(tun int, n config.Network, first []byte, published ...config.Listener) (*Server, error) {
 	l, err := newLink(tun, &n)
@@ -55,6 +56,15 @@ func Serve(tun int, n config.Network, first []byte, published ...config.Listener
 		l.file.Close()
 		return nil, err
 	}
+	if n.Segment != nil {
+		if s.segment, err = newSegment(l, n.Segment); err != nil {
+			l.file.Close()
+			return nil, err
+		}
+		s.dns.segment = s.segment
+		go s.segment.receive()
+	}
+	s.dns.internal = n.Internal
 	s.cfg.outer = outerAddress
 	s.echoes.server = s
 	go s.receive(first)
@@ -78,6 +88,9 @@ func (s *Server) Close() error {
 	}
 	err := s.link.file.Close()
 	<-s.ended
+	if s.segment != nil {
+		s.segment.close()
+	}
 	s.echoes.close()
 	if st != nil {
 		st.Destroy()
@@ -89,7 +102,7 @@ func (s *Server) Close() error {
 func (s *Server) receive(first []byte) {
 	defer close(s.ended)
 	view := buffer.NewViewSize(largestPacket)
-	n, err := copy(view.AsSlice(), first), error(nil)
+	n, err := s.link.again(view.AsSlice(), first), error(nil)
 	for ; err == nil; n, err = s.link.read(view.AsSlice()) {
 		if n > 0 && s.wanted(view.AsSlice()[:n]) && s.link.deliver(view, n) {
 			view = buffer.NewViewSize(largestPacket)
@@ -103,7 +116,11 @@ func (s *Server) wanted(data []byte) bool {
 	if !config.Wanted(data) {
 		return false
 	}
-	if _, _, protocol, ok := addresses(data); ok && isEcho(data, protocol) {
+	_, dst, protocol, ok := addresses(data)
+	if ok && s.segment != nil && s.cfg.isPeer(dst) && s.segment.send(dst, s.link.last[:config.HeaderSize], data) {
+		return false
+	}
+	if ok && isEcho(data, protocol) {
 		s.echoes.request(data)
 		return false
 	}

@@ -15,18 +15,22 @@ import (
 type network struct {
 	modes           []string // of --network, and --net, which is the same
 	publish, expose []string
-	mac             string
+	mac, ip, ip6    string
+	aliases         []string
 	noHosts         bool
 }
 
 func (o *Run) networkFlags(f *flags.Set) {
 	n := &o.network
-	f.StringArrayVar(&n.modes, "network", nil, "slirp4netns[:OPTION,...]|pasta[:OPTION,...]|bridge|host|none|container:NAME|ns:PATH (default slirp4netns)")
+	f.StringArrayVar(&n.modes, "network", nil, "slirp4netns[:OPTION,...]|pasta[:OPTION,...]|bridge|NETWORK[:ip=...,alias=...]|host|none|container:NAME|ns:PATH (default slirp4netns)")
 	f.Alias("net", "network")
 	f.StringArrayVarP(&n.publish, "publish", "p", nil, "publish a port: [[HOST-ADDRESS:][HOST-PORT]:]PORT[/udp], or a range")
 	f.BoolVarP(&o.PublishAll, "publish-all", "P", false, "publish all exposed ports at free ports of the host")
 	f.StringArrayVar(&n.expose, "expose", nil, "expose a port, or a range, for --publish-all")
 	f.StringVar(&n.mac, "mac-address", "", "address of the network device: 02:00:00:00:00:01")
+	f.StringVar(&n.ip, "ip", "", "address in the network NETWORK")
+	f.StringVar(&n.ip6, "ip6", "", "not supported: an error")
+	f.StringArrayVar(&n.aliases, "network-alias", nil, "another name in the network NETWORK")
 	f.BoolVar(&n.noHosts, "no-hosts", false, "leave the image's /etc/hosts as it is")
 	f.StringArrayVar(&o.DNS, "dns", nil, "name server, or none to leave the image's /etc/resolv.conf")
 	f.StringArrayVar(&o.DNSSearch, "dns-search", nil, "search domain")
@@ -57,12 +61,20 @@ func (o *Run) checkNetwork(cold *Cold) (err error) {
 		o.Network = container.NetworkNone
 	case "", "default", "private":
 		o.Offline = len(o.network.publish) == 0 && !o.PublishAll
-	case "slirp", "slirp4netns", "pasta", "bridge":
+	case "slirp", "slirp4netns", "pasta":
 		naming.Mode = mode
 	default:
-		return fmt.Errorf("--network %s: unable to find network with name or ID %s: network not found", text, mode)
+		if cold == nil {
+			return errCold
+		}
+		if err := o.attach(cold, mode, options, &naming); err != nil {
+			return err
+		}
 	}
-	if some && (options == "" || mode != "slirp" && mode != "slirp4netns" && mode != "pasta") {
+	if naming.Attached == nil && (o.network.ip != "" || o.network.ip6 != "") {
+		return errors.New("networks and static ip/mac address can only be used with Bridge mode networking")
+	}
+	if naming.Attached == nil && some && (options == "" || mode != "slirp" && mode != "slirp4netns" && mode != "pasta") {
 		return fmt.Errorf("--network %s: %s takes no options", text, mode)
 	}
 	if mode == "none" && len(o.DNS)+len(o.DNSSearch)+len(o.DNSOptions) > 0 {
@@ -81,12 +93,42 @@ func (o *Run) checkNetwork(cold *Cold) (err error) {
 	if cold == nil {
 		return errCold
 	}
-	if o.Network == container.NetworkSlirp && some {
+	if o.Network == container.NetworkSlirp && some && naming.Attached == nil {
 		if o.Slirp, err = cold.Network(text); err != nil {
 			return err
 		}
 	}
 	return o.checkAddresses(cold)
+}
+
+// attach finds a place in a network that is shared, and reads its options.
+func (o *Run) attach(cold *Cold, name, options string, naming *container.Naming) (err error) {
+	n := &o.network
+	if len(n.modes) > 1 {
+		return errors.New("--network: a container can be in one network, not in several")
+	}
+	for option := range strings.SplitSeq(options, ",") {
+		key, value, _ := strings.Cut(option, "=")
+		switch {
+		case option == "":
+		case key == "ip" && value != "":
+			n.ip = value
+		case key == "mac" && value != "":
+			n.mac = value
+		case key == "alias" && value != "":
+			n.aliases = append(n.aliases, value)
+		default:
+			return fmt.Errorf("--network %s:%s: unknown option %q: ip, mac or alias", name, options, key)
+		}
+	}
+	if n.ip6 != "" {
+		return fmt.Errorf("--ip6 %s: shared networks have IPv4 alone", n.ip6)
+	}
+	naming.Mode = "bridge"
+	if naming.Attached, err = cold.Attach(name, n.ip, n.aliases); err != nil {
+		return fmt.Errorf("--network %s: %w", name, err)
+	}
+	return nil
 }
 
 // checkFiles is for the files that name hosts.
@@ -122,6 +164,9 @@ func (o *Run) checkAddresses(cold *Cold) (err error) {
 		}
 		if o.Slirp.MAC, err = cold.MAC(o.network.mac); err != nil {
 			return err
+		}
+		if a := o.Attached(); a != nil {
+			a.OwnMAC = true
 		}
 	}
 	if o.Ports, err = cold.Publish(o.network.publish); err != nil {

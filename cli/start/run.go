@@ -109,6 +109,8 @@ type Cold struct {
 	Publish func(texts []string) ([]netconfig.Port, error)
 	Expose  func(text string) ([]string, error)
 	Exposed func(img *storage.Image) []string
+	// Attach finds a place in a network by its name or id; the address may be "".
+	Attach func(network, address string, aliases []string) (*container.Attachment, error)
 	// MAC reads --mac-address.
 	MAC func(text string) ([6]byte, error)
 	// Glob gives the paths that a pattern matches.

@@ -22,9 +22,22 @@ type Network struct {
 	MAC [6]byte
 	// HostLoopback lets the gateway's address stand for the host's loopback.
 	HostLoopback bool
+	// Internal: there is no way out, but published ports lead in.
+	Internal bool `json:",omitzero"`
+	// Segment is shared with other containers; nil: it is alone. Its device is
+	// an Ethernet device then, and has IPv4 alone.
+	Segment *Segment `json:"-"`
 	// Nameservers answer the container's queries, as address:port; nil: those
 	// of the host's resolv.conf, followed as it changes.
 	Nameservers []string
+}
+
+// Segment is a container's place in a network that it shares: a directory with a
+// datagram socket for each container, ADDRESS, and a file of its names beside
+// it, ADDRESS.names. Whoever serves the device closes both descriptors.
+type Segment struct {
+	Dir, Socket int  // of the directory, and our own
+	Names       bool // the name server's address answers for names of containers
 }
 
 // The IPv6 network, fd00::/64, in bytes and text.
