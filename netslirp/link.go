@@ -5,6 +5,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -128,6 +129,20 @@ func (l *link) deliver(view *buffer.View, n int) (taken bool) {
 	d.DeliverNetworkPacket(protocol, pkt)
 	pkt.DecRef()
 	return own == view
+}
+
+// drain waits until the device has nothing that was not read yet.
+func (l *link) drain(limit time.Duration) {
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		some := false
+		err := l.conn.Control(func(fd uintptr) {
+			n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+			some = n > 0
+		})
+		if err != nil || !some {
+			return
+		}
+	}
 }
 
 func protocolOf(data []byte) (tcpip.NetworkProtocolNumber, bool) {

@@ -82,7 +82,8 @@ func (s *Server) incoming(conn *net.TCPConn, port uint16, connected func()) {
 		return
 	}
 	f.conn = conn
-	f.run()
+	s.outward.Add(1)
+	f.run(s.outward.Done)
 }
 
 // connect makes the flow's inner side, by the first way that is not refused.

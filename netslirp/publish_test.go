@@ -224,3 +224,22 @@ func TestEthernet(t *testing.T) {
 		}
 	}
 }
+
+// TestLastWords: what a container said before its end arrives, whenever the end
+// is.
+func TestLastWords(t *testing.T) {
+	for range 20 {
+		got := make(chan string, 1)
+		address := listen(t, "127.0.0.1", "10.0.2.2", func(c *net.TCPConn) {
+			sum, err := digest(c)
+			got <- fmt.Sprint(sum, err)
+		})
+		c := start(t, toHost(), "send", address, "300000")
+		c.wait(t)
+		c.Close()
+		want, _ := digest(pattern(300000))
+		if sum := <-got; sum != fmt.Sprint(want, nil) {
+			t.Fatalf("the host got %s, sent was %s", sum, want)
+		}
+	}
+}

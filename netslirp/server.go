@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/netip"
 	"sync"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -31,6 +32,7 @@ type Server struct {
 	closing bool
 
 	published []io.Closer // set by Serve alone
+	outward   pending     // flows that may have something to say to the host
 }
 
 const nic = 1
@@ -77,7 +79,12 @@ func Serve(tun int, n config.Network, first []byte, published ...config.Listener
 	return s, nil
 }
 
-// Close ends all flows and gives the device back.
+// lastWords is how long what a container has said may take to reach the host
+// after its end. The kernel ends its connections for it meanwhile.
+const lastWords = time.Second
+
+// Close ends all flows and gives the device back. What the container sent
+// before its end is delivered first.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.closing = true
@@ -86,6 +93,8 @@ func (s *Server) Close() error {
 	for _, p := range s.published {
 		_ = p.Close()
 	}
+	s.link.drain(lastWords)
+	s.outward.wait(lastWords)
 	err := s.link.file.Close()
 	<-s.ended
 	if s.segment != nil {

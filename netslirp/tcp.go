@@ -27,24 +27,33 @@ const (
 // acceptTCP connects on the host before it answers, so that the container
 // sees a refusal as one.
 func (s *Server) acceptTCP(r *tcp.ForwarderRequest) {
+	s.outward.Add(1)
+	if !s.repeatTCP(r) {
+		s.outward.Done()
+	}
+}
+
+// repeatTCP begins a flow, or refuses it and gives false.
+func (s *Server) repeatTCP(r *tcp.ForwarderRequest) bool {
 	to := peer(r.ID())
 	conn, err := s.dialTCP(to)
 	if err != nil {
 		r.Complete(true)
-		return
+		return false
 	}
 	var queue waiter.Queue
 	ep, problem := r.CreateEndpoint(&queue)
 	if problem != nil {
 		r.Complete(true)
 		conn.Close()
-		return
+		return false
 	}
 	r.Complete(false)
 	ep.SocketOptions().SetDelayOption(false)
 	ep.SocketOptions().SetKeepAlive(true)
 	f := &flow{ep: ep, queue: &queue, conn: conn}
-	go f.run()
+	go f.run(s.outward.Done)
+	return true
 }
 
 func (s *Server) dialTCP(to netip.AddrPort) (*net.TCPConn, error) {
@@ -77,15 +86,25 @@ type flow struct {
 }
 
 // run copies both ways; each way ends by itself, as TCP's do. A reset on one
-// side becomes one on the other.
-func (f *flow) run() {
+// side becomes one on the other. said is called when the container has said all.
+func (f *flow) run(said func()) {
 	outward := make(chan error, 1)
-	go func() { outward <- f.out() }()
+	go func() {
+		err := f.out()
+		said()
+		outward <- err
+	}()
 	err := f.in()
-	if err != nil {
-		f.abort()
+	var other error
+	select {
+	case other = <-outward: // all was said: a reset would take back what the host has yet to read
+	default:
+		if err != nil {
+			f.abort()
+		}
+		other = <-outward
 	}
-	if other := <-outward; other != nil && err == nil {
+	if other != nil && err == nil {
 		f.abort()
 	}
 	f.conn.Close()
