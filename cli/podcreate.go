@@ -30,7 +30,7 @@ type podCreation struct {
 }
 
 // infraFlags of create are those of a pod too: its infra container has them.
-var infraFlags = []string{"add-host", "device", "dns", "dns-option", "dns-search", "gidmap", "ip", "ip6", "mac-address", "network", "net", "network-alias", "no-hosts",
+var infraFlags = []string{"add-host", "device", "dns", "dns-option", "dns-search", "gidmap", "ip", "ip6", "mac-address", "network", "network-alias", "no-hosts",
 	"pid", "publish", "security-opt", "shm-size", "subgidname", "subuidname", "sysctl", "uidmap", "userns", "uts", "volume", "volumes-from"}
 
 func podCreateFlags(f *flags.Set) func(Streams, []string) error {
@@ -63,6 +63,7 @@ func podCreateFlags(f *flags.Set) func(Streams, []string) error {
 		f.StringArrayVarP(list, flag.Name, flag.Short, nil, flag.Usage)
 		c.texts[flag.Name] = list
 	}
+	f.Alias("net", "network")
 	return c.run
 }
 

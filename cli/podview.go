@@ -39,7 +39,7 @@ type inspectedPod struct {
 type inspectedMember struct{ Id, Name, State string } //nolint:revive // podman's names
 
 type inspectedInfra struct {
-	PortBindings                    map[string]any
+	PortBindings                    map[string][]portBinding
 	HostNetwork                     bool
 	StaticIP, StaticMAC             string
 	NoManageResolvConf              bool
@@ -70,7 +70,7 @@ func inspectPod(p *container.Pod) inspectedPod {
 		}
 		return "private"
 	}
-	v.InfraConfig = &inspectedInfra{PortBindings: map[string]any{}, HostNetwork: o.Network == container.NetworkHost, DNSServer: o.DNS, DNSSearch: o.DNSSearch, DNSOption: o.DNSOptions,
+	v.InfraConfig = &inspectedInfra{PortBindings: portBindings(infra, nil, false), HostNetwork: o.Network == container.NetworkHost, DNSServer: o.DNS, DNSSearch: o.DNSSearch, DNSOption: o.DNSOptions,
 		HostAdd: o.AddHost, PidNS: own(o.HostPID), Userns: "host", UTSNS: own(o.HostUTS)}
 	if o.KeepID {
 		v.InfraConfig.Userns = "keep-id"
