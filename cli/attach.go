@@ -214,7 +214,7 @@ func (f *keyFilter) pass(text []byte) (out []byte, leave bool) {
 func (a *attachment) start(s Streams, host container.Host, info *container.Info) error {
 	before := time.Now()
 	if !info.Running() {
-		if err := start.Revive(s, host, info); err != nil {
+		if err := startContainer(s, host, info); err != nil {
 			return err
 		}
 	}

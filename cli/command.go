@@ -91,7 +91,7 @@ func Commands() []Command {
 		{"completion", "[FLAGS] {bash|zsh|fish}", "Print a shell completion script", completionFlags},
 		{"man", "", "Print the manual page", manFlags},
 		{"help", "[COMMAND]", "Show help", helpFlags},
-	}, imageCommands()...)
+	}, append(imageCommands(), podCommands()...)...)
 }
 
 func find(name string) (Command, bool) {

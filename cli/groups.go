@@ -9,6 +9,11 @@ var groups = map[string]map[string][]string{
 		"rm": {"rm"}, "run": {"run"}, "stats": {"stats"}, "start": {"start"}, "stop": {"stop"}, "top": {"top"}, "unpause": {"unpause"}, "wait": {"wait"},
 		"exists": {"container exists"}, "prune": {"container prune"}, "mount": {"mount"}, "umount": {"umount"}, "unmount": {"umount"},
 	},
+	"pod": {
+		"create": {"pod create"}, "start": {"pod start"}, "stop": {"pod stop"}, "restart": {"pod restart"}, "kill": {"pod kill"}, "pause": {"pod pause"},
+		"unpause": {"pod unpause"}, "rm": {"pod rm"}, "prune": {"pod prune"}, "ps": {"pod ps"}, "ls": {"pod ps"}, "list": {"pod ps"}, "inspect": {"pod inspect"},
+		"exists": {"pod exists"}, "logs": {"pod logs"}, "top": {"pod top"}, "stats": {"pod stats"},
+	},
 	"system": {"prune": {"system prune"}, "info": {"info"}, "events": {"events"}, "check": {"system check"}, "df": {"system df"}, "migrate": {"system migrate"}, "renumber": {"system renumber"}, "reset": {"system reset"}},
 	"secret": {
 		"create": {"secret create"}, "ls": {"secret ls"}, "list": {"secret ls"}, "inspect": {"secret inspect"}, "rm": {"secret rm"}, "remove": {"secret rm"}, "exists": {"secret exists"},

@@ -34,7 +34,7 @@ func inspectKinds() []inspectKind {
 		{"image", inspectImageRef, storage.ErrNoImage, "%s: image not known: no such image"},
 		{"volume", nil, nil, "no such volume %s"},
 		{"network", nil, nil, "network %[1]s: unable to find network with name or ID %[1]s: network not found"},
-		{"pod", nil, nil, "no such pod %s"},
+		{"pod", inspectPodRef, storage.ErrNoPod, "no such pod %s"},
 	}
 }
 

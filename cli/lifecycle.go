@@ -54,7 +54,7 @@ func startFlags(f *flags.Set) func(Streams, []string) error {
 			if i.Running() || i.Status == container.StatusRestarting {
 				return nil
 			}
-			return start.Revive(s, host, i)
+			return startContainer(s, host, i)
 		})
 	}
 }
@@ -153,7 +153,7 @@ func restartFlags(f *flags.Set) func(Streams, []string) error {
 			}
 			now, err := container.Find(host.Dirs, i.ID)
 			if err == nil {
-				err = start.Revive(s, host, now)
+				err = startContainer(s, host, now)
 			}
 			if err == nil {
 				i.Emit(host.Dirs, "restart")
@@ -187,7 +187,7 @@ func killFlags(f *flags.Set) func(Streams, []string) error {
 }
 
 func rmFlags(f *flags.Set) func(Streams, []string) error {
-	sel := &selection{command: "rm"}
+	sel := &selection{command: "rm", with: func(i *container.Info) bool { return !infra(i) }}
 	sel.flags(f, "ignore", "cidfile", "filter")
 	force := f.BoolP("force", "f", false, "kill what runs; do not mind a container that is not there")
 	limit := timeFlag(f, "with --force: seconds until KILL (default 0)")
@@ -201,6 +201,9 @@ func rmFlags(f *flags.Set) func(Streams, []string) error {
 		}
 		sel.ignore = sel.ignore || *force
 		err := sel.each(s, args, func(host container.Host, i *container.Info) error {
+			if infra(i) {
+				return fmt.Errorf("container %s is the infra container of pod %s and cannot be removed without removing the pod: rl pod rm %[3]s", i.ID, i.Options.Pod.ID, i.Options.Pod.Name)
+			}
 			if *force && *limit != "" {
 				if err := stop(host, i, "", *limit); err != nil {
 					return err

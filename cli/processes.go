@@ -83,6 +83,19 @@ func topFlags(f *flags.Set) func(Streams, []string) error {
 		if err != nil {
 			return err
 		}
+		return showProcesses(s, []*container.Info{info}, columns)
+	}
+}
+
+// showProcesses shows those of one container after the other, in one table.
+func showProcesses(s Streams, containers []*container.Info, columns []string) error {
+	w := tabwriter.NewWriter(s.Out, 0, 8, 2, ' ', 0)
+	var heads []string
+	for _, c := range columns {
+		heads = append(heads, topColumns[c].head)
+	}
+	fmt.Fprintln(w, strings.Join(heads, "\t"))
+	for _, info := range containers {
 		list, err := info.Processes()
 		if err != nil {
 			return err
@@ -90,12 +103,6 @@ func topFlags(f *flags.Set) func(Streams, []string) error {
 		sort.Slice(list, func(i, j int) bool { return list[i].Inside < list[j].Inside })
 		uids, gids := info.Names()
 		up := container.Uptime()
-		w := tabwriter.NewWriter(s.Out, 0, 8, 2, ' ', 0)
-		var heads []string
-		for _, c := range columns {
-			heads = append(heads, topColumns[c].head)
-		}
-		fmt.Fprintln(w, strings.Join(heads, "\t"))
 		for _, p := range list {
 			row, cells := topRow{p, up, uids, gids}, []string{}
 			for _, c := range columns {
@@ -103,8 +110,8 @@ func topFlags(f *flags.Set) func(Streams, []string) error {
 			}
 			fmt.Fprintln(w, strings.Join(cells, "\t"))
 		}
-		return w.Flush()
 	}
+	return w.Flush()
 }
 
 // topNames: docker hands options to ps(1), such as -ef; podman takes names of columns.
@@ -201,7 +208,7 @@ func pruneContainers(s Streams, host container.Host, filters []string) error {
 	}
 	var failed []error
 	for _, i := range list {
-		if i.Status != container.StatusExited && i.Status != container.StatusCreated || !allHold(tests, i) {
+		if i.Status != container.StatusExited && i.Status != container.StatusCreated || infra(i) || !allHold(tests, i) {
 			continue
 		}
 		if err := container.Delete(host, i, false); err != nil {

@@ -1,6 +1,11 @@
 package cli
 
-import "containers/rl/container"
+import (
+	"slices"
+	"strings"
+
+	"containers/rl/container"
+)
 
 // What a container has to do with other things, as ps, inspect and filters
 // show it.
@@ -14,10 +19,26 @@ func networksOf(i *container.Info) []string {
 }
 
 // podOf is the id and the name of its pod, or nothing.
-func podOf(*container.Info) (id, name string) { return "", "" }
+func podOf(i *container.Info) (id, name string) {
+	if m := i.Options.Pod; m != nil {
+		return m.ID, m.Name
+	}
+	return "", ""
+}
 
 // infra: it is there to hold the namespaces of a pod.
-func infra(*container.Info) bool { return false }
+func infra(i *container.Info) bool { return i.Options.Pod != nil && i.Options.Pod.Infra }
 
 // dependencies are the containers whose namespaces it is in.
-func dependencies(*container.Info) []string { return []string{} }
+func dependencies(i *container.Info) []string {
+	list := []string{}
+	if i.Options.Joins == nil {
+		return list
+	}
+	for _, one := range i.Options.Joins.All() {
+		if id, ok := strings.CutPrefix(*one.To, "container:"); ok && !slices.Contains(list, id) {
+			list = append(list, id)
+		}
+	}
+	return list
+}

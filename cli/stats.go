@@ -92,10 +92,12 @@ type statsOptions struct {
 	all, once, noReset, long bool
 	format, interval         string
 	refs                     []string
+	show                     listing[statsRow]
+	pick                     func() ([]*container.Info, error) // nil: by refs
 }
 
 func statsFlags(f *flags.Set) func(Streams, []string) error {
-	o := &statsOptions{}
+	o := &statsOptions{show: listing[statsRow]{table: statsTable, columns: statsColumns}}
 	f.BoolVarP(&o.all, "all", "a", false, "show those too that do not run")
 	f.BoolVar(&o.once, "no-stream", false, "show them once")
 	f.BoolVar(&o.noReset, "no-reset", false, "do not clear the screen")
@@ -138,7 +140,7 @@ func (o *statsOptions) run(s Streams, host container.Host, interval time.Duratio
 		for _, r := range now {
 			whole = append(whole, r.json())
 		}
-		if err := (listing[statsRow]{table: statsTable, columns: statsColumns}).print(s.Out, o.format, now, whole); err != nil || o.once {
+		if err := o.show.print(s.Out, o.format, now, whole); err != nil || o.once {
 			return err
 		}
 		then = now
@@ -170,6 +172,9 @@ func (o *statsOptions) measure(host container.Host, before []statsRow) (rows []s
 }
 
 func (o *statsOptions) list(host container.Host) (list []*container.Info, err error) {
+	if o.pick != nil {
+		return o.pick()
+	}
 	for _, ref := range o.refs {
 		info, err := container.Find(host.Dirs, ref)
 		if err != nil {

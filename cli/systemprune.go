@@ -70,6 +70,7 @@ func systemPrune(s Streams, host container.Host, all, volumes bool, filters []st
 		head string
 		do   func(Streams) (int64, error)
 	}{
+		{"Deleted Pods", func(s Streams) (int64, error) { return 0, prunePods(s, host) }},
 		{"Deleted Containers", func(s Streams) (int64, error) { return 0, pruneContainers(s, host, filters) }},
 		{"Deleted Images", func(s Streams) (int64, error) { return pruneImages(s, host, all, filters) }},
 		{"Deleted Volumes", func(s Streams) (int64, error) {

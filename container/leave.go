@@ -3,6 +3,7 @@ package container
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -214,6 +215,13 @@ func (h *handOver) script() *userns.Script {
 // before. It returns only when that fails, and then we have nothing left.
 func (h *handOver) become() error {
 	block(unix.SIG_BLOCK, passedOn())
+	// A table of our own: that of the other threads has the descriptor of Go's
+	// poller, which they use until the execve, and which may be one of those that
+	// are replaced here.
+	runtime.LockOSThread()
+	if err := unix.Unshare(unix.CLONE_FILES); err != nil {
+		return fmt.Errorf("unsharing descriptors: %w", err)
+	}
 	move := func(fd int) int {
 		moved, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, high)
 		if err != nil {

@@ -110,6 +110,9 @@ func mapped(ids userns.Map, user specs.User) bool {
 
 // generate writes the files that docker generates.
 func (p *plan) generate(dir string) error {
+	if p.join != nil && p.join.files != nil { // one network, one name service
+		return p.shareFiles(dir, p.join.files)
+	}
 	var cfg *netconfig.Network
 	if p.o.Network == NetworkSlirp {
 		cfg = &p.o.Slirp
@@ -126,9 +129,6 @@ func (p *plan) generate(dir string) error {
 	host, err := readFile("/etc/resolv.conf")
 	if err != nil && !errors.Is(err, unix.ENOENT) {
 		return err
-	}
-	if p.join != nil && p.join.files != nil { // one network, one name service
-		return p.shareFiles(dir, p.join.files)
 	}
 	resolv := netconfig.ResolvConf(host, cfg, p.o.DNS, p.o.DNSSearch, p.o.DNSOptions)
 	naming := p.o.naming()

@@ -211,6 +211,8 @@ func (r *Running) end(err *error) {
 	r.release(err)
 	if again {
 		*err = restart
+	} else if r.plan.o.Pod != nil {
+		endPod(r.host.Dirs, r.plan.o)
 	}
 }
 

@@ -32,7 +32,7 @@ func (o *Run) check(cold *Cold) error {
 	}
 	network := func() error { return o.checkNetwork(cold) }
 	mounts := func() error { return o.checkMounts(cold) }
-	for _, step := range []func() error{o.checkNamespaces, network, o.checkSecurity, o.checkLimits, o.checkEnvironment, mounts, o.checkLife} {
+	for _, step := range []func() error{func() error { return o.checkPod(cold) }, o.checkNamespaces, network, o.checkSecurity, o.checkLimits, o.checkEnvironment, mounts, o.checkLife} {
 		if err := step(); errors.Is(err, errCold) {
 			return err
 		} else if err != nil {

@@ -103,13 +103,18 @@ func (o *Run) removeNamesake(host container.Host) error {
 	return container.Delete(host, info, true)
 }
 
-// checkLabels: files first, flags after.
-func (o *Run) checkLabels() error {
+func (o *Run) checkLabels() (err error) {
+	o.Labels, err = Labels(o.labelFile, o.labels)
+	return err
+}
+
+// Labels reads them: files first, flags after.
+func Labels(files, texts []string) (map[string]string, error) {
 	var all []string
-	for _, name := range o.labelFile {
+	for _, name := range files {
 		text, err := os.ReadFile(name)
 		if err != nil {
-			return fmt.Errorf("--label-file: %w", err)
+			return nil, fmt.Errorf("--label-file: %w", err)
 		}
 		for line := range strings.Lines(string(text)) {
 			if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
@@ -117,7 +122,5 @@ func (o *Run) checkLabels() error {
 			}
 		}
 	}
-	labels, err := pairs("--label", append(all, o.labels...))
-	o.Labels = labels
-	return err
+	return pairs("--label", append(all, texts...))
 }

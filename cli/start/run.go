@@ -36,6 +36,8 @@ type Run struct {
 	rootfs                                                        bool
 	logOpts, notes                                                []string
 	attached                                                      attached
+	pod, podFile                                                  string
+	unlock                                                        func() // the pod
 	flags                                                         *flags.Set
 }
 
@@ -89,6 +91,8 @@ func New(f *flags.Set) *Run {
 	f.StringVar(&o.ipc, "ipc", "", "host|shareable|private|none|container:NAME|ns:PATH (default: shareable)")
 	f.StringVar(&o.uts, "uts", "private", "host|private|container:NAME|ns:PATH")
 	f.StringVar(&o.cgroupns, "cgroupns", "private", "host|private|container:NAME|ns:PATH")
+	f.StringVar(&o.pod, "pod", "", "put it into a pod; new:NAME makes one")
+	f.StringVar(&o.podFile, "pod-id-file", "", "put it into the pod whose id is in a file")
 	f.StringVar(&o.userns, "userns", "host", "host|private|keep-id|container:NAME|ns:PATH")
 	return o
 }
@@ -115,6 +119,9 @@ type Cold struct {
 	MAC func(text string) ([6]byte, error)
 	// Glob gives the paths that a pattern matches.
 	Glob func(pattern string) ([]string, error)
+	// Pod finds the pod of --pod, or makes one, and starts it for a container
+	// that is to be started. It cannot be removed until unlock is called.
+	Pod func(h container.Host, c *Cold, name string, starts bool) (pod *container.Pod, unlock func(), err error)
 }
 
 // errCold says that a start needs what Cold has. Nothing was done yet.
@@ -129,15 +136,21 @@ func (o *Run) Start(s Streams, args []string, cold *Cold) (*container.Running, e
 	}
 	if o.Detached {
 		return container.StartHere(host, &o.Options, func(r *container.Running) error {
+			o.left()
 			return errors.Join(o.ready(s, r), Leave(o.ID))
 		})
 	}
-	return container.Start(host, &o.Options, func(r *container.Running) error { return o.ready(s, r) })
+	running, err := container.Start(host, &o.Options, func(r *container.Running) error { return o.ready(s, r) })
+	o.left()
+	return running, err
 }
 
 // Away starts a container that stays when we go, and prints its id. words are
 // the command line, without the command, for a monitor that has to read it again.
 func (o *Run) Away(s Streams, args, words []string, cold *Cold) error {
+	if o.pod != "" || o.podFile != "" { // it joins others, and is put into the pod once
+		return Detach(s, append([]string{"run"}, words...))
+	}
 	host, err := o.prepare(s, args, cold)
 	if err == nil {
 		err = container.StartAway(host, &o.Options, func(r *container.Running) error { return o.ready(s, r) })
@@ -164,6 +177,8 @@ func (o *Run) Create(s Streams, args []string, cold *Cold) (id string, err error
 		return "", err
 	}
 	defer o.Image.Close()
+	defer o.left()
+	o.disguise()
 	return o.ID, container.Create(host, &o.Options)
 }
 
@@ -193,6 +208,11 @@ func (o *Run) prepare(s Streams, args []string, cold *Cold) (host container.Host
 	}
 	if o.replace {
 		if err := o.removeNamesake(host); err != nil {
+			return host, err
+		}
+	}
+	if o.pod != "" {
+		if err := o.enterPod(host, cold); err != nil {
 			return host, err
 		}
 	}
