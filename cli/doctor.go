@@ -10,8 +10,8 @@ import (
 
 	"containers/rl/cgroups"
 	"containers/rl/cli/flags"
+	"containers/rl/cli/start"
 	"containers/rl/security"
-	"containers/rl/storage"
 	"containers/rl/userns"
 )
 
@@ -83,7 +83,7 @@ func ids() finding {
 }
 
 func directories() finding {
-	d, err := storage.Locate(os.Getenv, os.Getuid())
+	d, err := start.Directories()
 	if err != nil {
 		return finding{"store", "missing", err.Error(), ""}
 	}

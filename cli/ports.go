@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -79,7 +78,7 @@ type exposer map[string][]string
 func (e exposer) of(i *container.Info) []string {
 	list, known := e[i.ImageID]
 	if !known && i.ImageID != "" {
-		if dirs, err := storage.Locate(os.Getenv, os.Getuid()); err == nil {
+		if dirs, err := start.Directories(); err == nil {
 			if img, err := dirs.Lookup(i.ImageID); err == nil {
 				list = exposedPorts(img)
 				img.Close()

@@ -45,7 +45,15 @@ func prepare(h Host, o *Options, c *storage.Container, j *joined) (*storage.Cont
 	if user := spec.Process.User; !mapped(h.IDs, user) {
 		return c, p, fmt.Errorf("user %d:%d: not in the container's id map; %s", user.UID, user.GID, first(h.Notice, "its ids end below"))
 	}
-	err = errors.Join(p.generate(c.Dir), p.program(), p.reserve(), p.capture(c.Dir))
+	if err = p.generate(c.Dir); err == nil {
+		err = p.program()
+	}
+	if err == nil {
+		err = p.reserve()
+	}
+	if err == nil {
+		err = p.capture(c.Dir)
+	}
 	if err == nil {
 		err = p.build()
 	}
@@ -166,11 +174,12 @@ func writeFile(name string, text []byte) error {
 	if err != nil {
 		return &os.PathError{Op: "open", Path: name, Err: err}
 	}
-	if n, err := unix.Write(fd, text); err != nil || n < len(text) {
-		unix.Close(fd)
-		return &os.PathError{Op: "write", Path: name, Err: errors.Join(err, unix.ENOSPC)}
+	err = writeAll(fd, text)
+	unix.Close(fd)
+	if err != nil {
+		return &os.PathError{Op: "write", Path: name, Err: err}
 	}
-	return unix.Close(fd)
+	return nil
 }
 
 // program is the seccomp filter: the default one is ready-made.

@@ -137,6 +137,9 @@ func start(h Host, o *Options, c *storage.Container, by starter) (r *Running, er
 	if err := r.acquire(o); err != nil {
 		return nil, err
 	}
+	// What a container gets of us, files and directories, is for all of its users
+	// whatever our own mask is.
+	unix.Umask(0o022)
 	// The child comes first: its id maps are written while the rest is computed.
 	if by.away {
 		r.keeper, r.child, err = userns.CloneKept(userns.Config{Cloneflags: cloneFlags(o)})

@@ -167,7 +167,7 @@ func (d Dirs) Heal() (mapped []string, err error) {
 		default:
 			continue
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, unix.EROFS) {
 			mapped = append(mapped, dir)
 		}
 		some = some || buried

@@ -19,12 +19,15 @@ type Dirs struct {
 // Locate finds the user's directories and makes them.
 //
 // Data is $XDG_DATA_HOME/rl, or ~/.local/share/rl. Run is the first that can
-// be had of $XDG_RUNTIME_DIR/rl, /dev/shm/rl-UID and /tmp/rl-UID. The latter
-// two lie where everyone may write, so a directory that is a link, another's
+// be had of $XDG_RUNTIME_DIR/rl, /run/user/UID/rl, /dev/shm/rl-UID and
+// /tmp/rl-UID. A variable may be left from another user's session (su without
+// -): a directory that is not ours, or where others may write, is passed over.
+// The last two lie where everyone may write, so one that is a link, another's
 // or open to others is refused and not mended. RL_ROOT and RL_RUNROOT name
 // others in their place.
 func Locate(getenv func(string) string, uid int) (Dirs, error) {
-	return locate(getenv, uid, []string{"/dev/shm", "/tmp"})
+	id := strconv.Itoa(uid)
+	return locate(getenv, uid, []string{"/run/user/" + id + "/rl", "/dev/shm/rl-" + id, "/tmp/rl-" + id})
 }
 
 // The variables by which the flags --root and --runroot reach our own helpers.
@@ -49,7 +52,7 @@ func home(getenv func(string) string) (string, error) {
 	return path.Join(data, "rl"), nil
 }
 
-func locate(getenv func(string) string, uid int, public []string) (Dirs, error) {
+func locate(getenv func(string) string, uid int, places []string) (Dirs, error) {
 	data, err := home(getenv)
 	if err != nil {
 		return Dirs{}, err
@@ -61,17 +64,17 @@ func locate(getenv func(string) string, uid int, public []string) (Dirs, error) 
 	if err := ours(d.Data, uid, unix.Stat); err != nil { // a link here is the user's own
 		return Dirs{}, fmt.Errorf("using the data directory: %w", err)
 	}
-	var places []string
-	for _, dir := range public {
-		places = append(places, path.Join(dir, "rl-"+strconv.Itoa(uid)))
-	}
+	var refused []error
 	if dir := getenv("XDG_RUNTIME_DIR"); path.IsAbs(dir) {
-		places = append([]string{path.Join(dir, "rl")}, places...)
+		if err := closed(dir, uid); err != nil {
+			refused = append(refused, err)
+		} else {
+			places = append([]string{path.Join(dir, "rl")}, places...)
+		}
 	}
 	if dir := getenv(RunRootVariable); path.IsAbs(dir) {
 		places = []string{dir}
 	}
-	var refused []error
 	for _, place := range places {
 		err := private(place, uid)
 		if err == nil {
@@ -83,10 +86,26 @@ func locate(getenv func(string) string, uid int, public []string) (Dirs, error) 
 	return Dirs{}, fmt.Errorf("finding a run directory: %w", errors.Join(refused...))
 }
 
+// closed accepts a directory of ours in which nobody else may write: what is
+// ours in it could be put aside. Others may read it, unlike ours.
+func closed(dir string, uid int) error {
+	var st unix.Stat_t
+	if err := unix.Stat(dir, &st); err != nil {
+		return fmt.Errorf("looking at %s: %w", dir, err)
+	}
+	if int(st.Uid) != uid || st.Mode&0o022 != 0 {
+		return fmt.Errorf("%s belongs to uid %d and has mode %o: others may write there", dir, st.Uid, st.Mode&0o7777)
+	}
+	return nil
+}
+
 // private makes dir, or accepts one that is ours alone.
 func private(dir string, uid int) error {
-	err := unix.Mkdir(dir, 0o700)
-	if err != nil && !errors.Is(err, unix.EEXIST) {
+	err := ours(dir, uid, unix.Lstat)
+	if !errors.Is(err, unix.ENOENT) {
+		return err
+	}
+	if err := unix.Mkdir(dir, 0o700); err != nil && !errors.Is(err, unix.EEXIST) {
 		return fmt.Errorf("making %s: %w", dir, err)
 	}
 	return ours(dir, uid, unix.Lstat)

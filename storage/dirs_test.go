@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,6 +22,17 @@ func env(pairs ...string) func(string) string {
 func TestLocate(t *testing.T) {
 	home, run := t.TempDir(), t.TempDir()
 	uid := os.Getuid()
+	open, link := t.TempDir(), filepath.Join(t.TempDir(), "link")
+	if err := errors.Join(os.Chmod(open, 0o1777), os.Symlink(run, link)); err != nil {
+		t.Fatal(err)
+	}
+	foreign := "/etc"
+	if uid == 0 {
+		foreign = t.TempDir()
+		if err := os.Chown(foreign, 4242, 4242); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, c := range []struct {
 		what      string
 		env       func(string) string
@@ -30,10 +42,13 @@ func TestLocate(t *testing.T) {
 		{"data", env("HOME", home, "XDG_DATA_HOME", home+"/x"), home + "/x/rl", "/rl-"},
 		{"relative data is ignored", env("HOME", home, "XDG_DATA_HOME", "x"), home + "/.local/share/rl", "/rl-"},
 		{"run", env("HOME", home, "XDG_RUNTIME_DIR", run), home + "/.local/share/rl", run + "/rl"},
+		{"run where others may write", env("HOME", home, "XDG_RUNTIME_DIR", open), home + "/.local/share/rl", "/rl-"},
+		{"another's run", env("HOME", home, "XDG_RUNTIME_DIR", foreign), home + "/.local/share/rl", "/rl-"},
+		{"run that is a link", env("HOME", home, "XDG_RUNTIME_DIR", link), home + "/.local/share/rl", link + "/rl"},
 		{"run that is not there", env("HOME", home, "XDG_RUNTIME_DIR", run+"/none"), home + "/.local/share/rl", "/rl-"},
 	} {
 		public := t.TempDir()
-		got, err := locate(c.env, uid, []string{public})
+		got, err := locate(c.env, uid, []string{filepath.Join(public, "rl-0")})
 		if err != nil {
 			t.Errorf("%s: %v", c.what, err)
 			continue
@@ -72,7 +87,7 @@ func TestLocateHostile(t *testing.T) {
 			continue
 		}
 		public := t.TempDir()
-		dirs, err := locate(env("HOME", home), uid, []string{public})
+		dirs, err := locate(env("HOME", home), uid, []string{filepath.Join(public, "rl-0")})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,7 +97,7 @@ func TestLocateHostile(t *testing.T) {
 		if err := c.attack(dirs.Run); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := locate(env("HOME", home), uid, []string{public}); err == nil || !strings.Contains(err.Error(), c.complaint) {
+		if got, err := locate(env("HOME", home), uid, []string{filepath.Join(public, "rl-0")}); err == nil || !strings.Contains(err.Error(), c.complaint) {
 			t.Errorf("%s: %+v, %v, want a refusal: %s", c.what, got, err, c.complaint)
 		}
 	}
@@ -92,7 +107,7 @@ func TestLocateHostile(t *testing.T) {
 func TestLocateOpenData(t *testing.T) {
 	home := t.TempDir()
 	data := mkdir(t, 0o755, home, ".local/share/rl")
-	_, err := locate(env("HOME", home), os.Getuid(), []string{t.TempDir()})
+	_, err := locate(env("HOME", home), os.Getuid(), []string{t.TempDir() + "/rl-0"})
 	if err == nil || !strings.Contains(err.Error(), "chmod 700 "+data) {
 		t.Errorf("data directory open to others: %v", err)
 	}
@@ -104,7 +119,7 @@ func TestLocateOpenData(t *testing.T) {
 	if err := os.Symlink(other, data); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := locate(env("HOME", home), os.Getuid(), []string{t.TempDir()}); err != nil {
+	if _, err := locate(env("HOME", home), os.Getuid(), []string{t.TempDir() + "/rl-0"}); err != nil {
 		t.Errorf("data directory on another disk: %v", err)
 	}
 }

@@ -51,6 +51,16 @@ func (c *Child) handle(signals []unix.Signal) error {
 		if e := setAction(s, &action, &old); e != 0 {
 			return fmt.Errorf("forwarding signal %d: %w", s, e)
 		}
+		if old.handler == ignored {
+			// The runtime leaves these two as they were, and so would the kernel for
+			// the child (CLONE_CLEAR_SIGHAND). A hangup is ignored by us as nohup(1)
+			// asked for.
+			c.reset = append(c.reset[:len(c.reset):len(c.reset)], int(s))
+			if s == unix.SIGHUP {
+				_ = setAction(s, &old, nil)
+				continue
+			}
+		}
 		c.forwarded = append(c.forwarded, forwarded{s, old})
 	}
 	return nil
@@ -64,6 +74,9 @@ func (c *Child) Unforward() {
 	}
 	c.forwarded = nil
 }
+
+// ignored is SIG_IGN.
+const ignored = 1
 
 // forwarded is a signal and what was done with it before.
 type forwarded struct {

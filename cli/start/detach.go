@@ -30,6 +30,7 @@ func Detach(s Streams, args []string) error {
 	}
 	_, err = fmt.Fprintln(s.Out, id)
 	if err == nil {
+		warnOfLogout(s)
 		err = container.Exit{Code: 0}
 	}
 	return err

@@ -8,7 +8,6 @@ import (
 
 	"containers/rl/cli/flags"
 	"containers/rl/container"
-	"containers/rl/storage"
 )
 
 // Exec are the flags of exec as they were typed.
@@ -57,7 +56,7 @@ func (o *Exec) Start(s Streams, args []string) (*container.Running, error) {
 		return nil, UsageError{"the input device is not a TTY: leave out -t", "exec"}
 	}
 	var host container.Host
-	if host.Dirs, err = storage.Locate(os.Getenv, os.Getuid()); err != nil {
+	if host.Dirs, err = Directories(); err != nil {
 		return nil, err
 	}
 	info, err := container.FindRunning(host.Dirs, args[0])

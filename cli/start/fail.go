@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -43,7 +44,13 @@ func Fail(w io.Writer, err error) int {
 	case errors.As(err, &exit):
 		return exit.Code
 	}
-	fmt.Fprintf(w, "Error: %s\n", strings.ReplaceAll(err.Error(), "\n", "\nError: "))
+	var said []string
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		if !slices.Contains(said, line) { // one cause may have stopped several at work together
+			fmt.Fprintf(w, "Error: %s\n", line)
+			said = append(said, line)
+		}
+	}
 	for _, hint := range hints(err) {
 		fmt.Fprintln(w, hint)
 	}

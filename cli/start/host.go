@@ -2,6 +2,8 @@ package start
 
 import (
 	"os"
+	"strconv"
+	"strings"
 
 	"containers/rl/container"
 	"containers/rl/storage"
@@ -10,7 +12,7 @@ import (
 
 // findHost finds the directories and id maps.
 func findHost() (h container.Host, err error) {
-	if h.Dirs, err = storage.Locate(os.Getenv, os.Getuid()); err != nil {
+	if h.Dirs, err = Directories(); err != nil {
 		return h, err
 	}
 	h.User = userns.Self()
@@ -25,8 +27,32 @@ func OpenHost() (container.Host, error) {
 		return h, err
 	}
 	left, err := h.Dirs.Heal()
-	if err != nil {
-		return h, err
+	if err == nil {
+		// What cannot be removed stays for a later command: the helper has said
+		// why, and what was asked for may not mind.
+		_ = container.RemoveMapped(h.IDs, left...)
 	}
-	return h, container.RemoveMapped(h.IDs, left...)
+	return h, err
+}
+
+// Directories finds the user's directories. Without HOME, as in a bare
+// environment, it is that of /etc/passwd, for all that comes after.
+func Directories() (storage.Dirs, error) {
+	if os.Getenv("HOME") == "" {
+		if home := accountHome(os.Getuid()); home != "" {
+			_ = os.Setenv("HOME", home)
+		}
+	}
+	return storage.Locate(os.Getenv, os.Getuid())
+}
+
+// accountHome reads passwd(5).
+func accountHome(uid int) string {
+	text, _ := os.ReadFile("/etc/passwd")
+	for line := range strings.Lines(string(text)) {
+		if f := strings.Split(strings.TrimSpace(line), ":"); len(f) > 5 && f[2] == strconv.Itoa(uid) {
+			return f[5]
+		}
+	}
+	return ""
 }
