@@ -62,7 +62,7 @@ func TestRefusedBeforeAnyWork(t *testing.T) {
 		"run --rootfs --platform linux/arm x":   "conflicting",
 		"nonsense":                              "unrecognized command `rl nonsense`",
 		"pull":                                  "needs an image",
-		"rmi":                                   "needs an image",
+		"rmi":                                   "image name or ID must be specified",
 		"images x y":                            "one name",
 		"help nonsense":                         "unrecognized command `rl nonsense`",
 	} {
