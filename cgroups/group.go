@@ -29,13 +29,24 @@ func host() hierarchy { return hierarchy{Root, Unified, Own} }
 // set is an error, and nothing is left then.
 func New(id string, l *Limits) (*Group, error) { return host().make(id, l) }
 
+// Available says whether a cgroup with the limits could be made.
+func Available(l *Limits) error {
+	_, err := host().parent(l)
+	return err
+}
+
 func (h hierarchy) make(id string, l *Limits) (*Group, error) {
 	parent, err := h.parent(l)
 	if err != nil {
 		return nil, err
 	}
 	g := &Group{path.Join(parent, "rl-"+id)}
-	if err := os.Mkdir(g.Dir, 0o755); err != nil {
+	err = os.Mkdir(g.Dir, 0o755)
+	if errors.Is(err, os.ErrExist) { // left by an rl that was killed
+		g.Remove()
+		err = os.Mkdir(g.Dir, 0o755)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("making a cgroup: %w", err)
 	}
 	if err := g.Set(l); err != nil {
@@ -64,23 +75,40 @@ func (h hierarchy) parent(l *Limits) (string, error) {
 		}
 		return dir, h.prepare(dir, names, missing)
 	}
-	err = error(missing)
-	for dir := own; strings.HasPrefix(dir, h.root); dir = path.Dir(dir) {
-		if !Writable(dir) {
-			missing.Dir, missing.Closed = dir, dir == own
-			break
+	ours := h.ours(own)
+	if len(ours) == 0 {
+		missing.Controllers, missing.Dir, missing.Closed = names, own, true
+		return "", missing
+	}
+	for _, dir := range ours { // what is handed on already needs no change
+		if on := words(path.Join(dir, "cgroup.subtree_control")); all(names, on) {
+			return dir, nil
 		}
+	}
+	for _, dir := range ours {
 		if err = h.hand(dir, names, missing); err == nil {
 			return dir, nil
 		}
-		if dir == h.root {
-			break
-		}
-	}
-	if len(missing.Controllers) == 0 {
-		missing.Controllers = names
 	}
 	return "", err
+}
+
+// ours are the cgroup that we are in and those above it, as far as they are
+// the user's own.
+func (h hierarchy) ours(own string) (list []string) {
+	for dir := own; strings.HasPrefix(dir, h.root) && Writable(dir); dir = path.Dir(dir) {
+		list = append(list, dir)
+	}
+	return list
+}
+
+func all(names []string, in map[string]bool) bool {
+	for _, name := range names {
+		if !in[name] {
+			return false
+		}
+	}
+	return true
 }
 
 // prepare makes a cgroup that was asked for, with those above it.
@@ -130,6 +158,10 @@ func (h hierarchy) hand(dir string, names []string, missing *MissingError) error
 		if err == nil {
 			err = write(path.Join(dir, "cgroup.subtree_control"), strings.Join(enable, " "))
 		}
+	}
+	if errors.Is(err, unix.EBUSY) {
+		missing.Controllers, missing.Dir, missing.Busy = names, dir, true
+		return missing
 	}
 	if err != nil {
 		return fmt.Errorf("handing on controllers of %s: %w", dir, err)
@@ -222,6 +254,7 @@ type MissingError struct {
 	Dir         string            // that lacks them
 	V1          bool              // the host has no cgroup v2
 	Closed      bool              // the cgroup that we are in is not ours
+	Busy        bool              // others are in it, so that it can have no limits below
 }
 
 // dropIn gives the user's manager all controllers (systemd.resource-control(5)).
@@ -240,6 +273,8 @@ func (e *MissingError) Error() string {
 	switch {
 	case e.V1:
 		return text + ": " + Root + " is not cgroup v2: add systemd.unified_cgroup_hierarchy=1 to the kernel's command line, and boot"
+	case e.Busy:
+		return text + ": " + e.Dir + " has other processes in it: run it as: systemd-run --user --scope -p Delegate=yes rl ..."
 	case e.Closed:
 		return text + ": " + e.Dir + " is not ours: run it as: systemd-run --user --scope -p Delegate=yes rl ..., and if that lacks the controller: " + dropIn
 	}

@@ -82,10 +82,16 @@ func TestParent(t *testing.T) {
 	for _, c := range []struct {
 		limits Limits
 		want   string
-	}{{Limits{Memory: 1}, "/a/b"}, {Limits{Shares: 5}, "/a"}, {Limits{PIDs: 5}, "/a/b"}} {
+	}{{Limits{Memory: 1}, "/a/b"}, {Limits{Shares: 5}, "/a"}, {Limits{PIDs: 5}, "/a"}} {
 		if got, err := h.parent(&c.limits); err != nil || got != h.root+c.want {
 			t.Errorf("%+v: %s, %v", c.limits, got, err)
 		}
+	}
+	if err := os.WriteFile(h.root+"/a/cgroup.subtree_control", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := h.parent(&Limits{PIDs: 5}); err != nil || got != h.root+"/a/b" {
+		t.Errorf("%s, %v", got, err)
 	}
 	text, err := os.ReadFile(h.root + "/a/b/cgroup.subtree_control")
 	if err != nil || !strings.HasPrefix(string(text), "+pids") {

@@ -49,6 +49,7 @@ func Commands() []Command {
 		{"events", "[FLAGS]", "Show what happens to containers", eventsFlags},
 		{"pause", "[FLAGS] CONTAINER...", "Stop all processes of containers for a while", pauseFlags},
 		{"unpause", "[FLAGS] CONTAINER...", "Let them go on", unpauseFlags},
+		{"update", "[FLAGS] CONTAINER...", "Change limits and the restart policy of containers", updateFlags},
 		{"rename", "CONTAINER NAME", "Give a container another name", renameFlags},
 		{"logs", "[FLAGS] CONTAINER", "Show what a container wrote", logsFlags},
 		{"inspect", "[FLAGS] CONTAINER|IMAGE...", "Show all that is known of containers and images", inspectFlags},

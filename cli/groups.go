@@ -6,7 +6,7 @@ var groups = map[string]map[string][]string{
 	"container": {
 		"attach": {"attach"}, "commit": {"commit"}, "cp": {"cp"}, "diff": {"diff"}, "export": {"export"}, "create": {"create"}, "exec": {"exec"}, "inspect": {"inspect", "--type", "container"}, "kill": {"kill"},
 		"list": {"ps"}, "logs": {"logs"}, "ls": {"ps"}, "pause": {"pause"}, "port": {"port"}, "ps": {"ps"}, "rename": {"rename"}, "restart": {"restart"},
-		"rm": {"rm"}, "run": {"run"}, "stats": {"stats"}, "start": {"start"}, "stop": {"stop"}, "top": {"top"}, "unpause": {"unpause"}, "wait": {"wait"},
+		"rm": {"rm"}, "run": {"run"}, "stats": {"stats"}, "start": {"start"}, "stop": {"stop"}, "top": {"top"}, "unpause": {"unpause"}, "update": {"update"}, "wait": {"wait"},
 		"exists": {"container exists"}, "prune": {"container prune"}, "mount": {"mount"}, "umount": {"umount"}, "unmount": {"umount"},
 	},
 	"pod": {
@@ -35,8 +35,8 @@ var groups = map[string]map[string][]string{
 	},
 	"image": {
 		"diff": {"image diff"}, "exists": {"image exists"}, "history": {"history"}, "import": {"import"}, "inspect": {"inspect", "--type", "image"}, "list": {"images"}, "load": {"load"},
-		"ls": {"images"}, "prune": {"image prune"}, "pull": {"pull"}, "push": {"push"}, "rm": {"rmi"}, "save": {"save"}, "scp": {"image scp"}, "search": {"search"}, "sign": {"image sign"}, "tag": {"tag"}, "trust": {"image trust"}, "tree": {"image tree"}, "untag": {"untag"},
 		"mount": {"image mount"}, "umount": {"image umount"}, "unmount": {"image umount"},
+		"ls": {"images"}, "prune": {"image prune"}, "pull": {"pull"}, "push": {"push"}, "rm": {"rmi"}, "save": {"save"}, "scp": {"image scp"}, "search": {"search"}, "sign": {"image sign"}, "tag": {"tag"}, "trust": {"image trust"}, "tree": {"image tree"}, "untag": {"untag"},
 	},
 }
 

@@ -48,6 +48,7 @@ type inspectedState struct {
 	StartedAt, FinishedAt                        string
 	Health                                       *container.HealthState
 	CheckpointedAt, RestoredAt                   string
+	CgroupPath                                   string `json:",omitempty"`
 }
 
 type inspectedHost struct {
@@ -95,11 +96,13 @@ func inspectContainer(host container.Host, i *container.Info) inspected {
 func inspectState(i *container.Info) inspectedState {
 	s := inspectedState{OciVersion: specs.Version, Status: string(i.Status), Running: i.Running(), ExitCode: i.Ended.Code, Error: i.Ended.Error, Restarting: i.Status == container.StatusRestarting,
 		StartedAt: stamp(i.State.Started), FinishedAt: stamp(i.Ended.Finished)}
+	s.OOMKilled = i.Ended.OOM
 	s.Health, s.CheckpointedAt, s.RestoredAt = &container.HealthState{}, stamp(time.Time{}), stamp(time.Time{})
 	if i.Options.Health.Checked() {
 		*s.Health = i.Health()
 	}
 	if s.Running {
+		s.CgroupPath = i.State.Cgroup
 		s.Pid, s.ConmonPid = i.State.Init.PID, i.State.Monitor.PID
 	}
 	return s

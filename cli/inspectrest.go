@@ -7,6 +7,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"containers/rl/cgroups"
 	"containers/rl/container"
 	"containers/rl/security"
 )
@@ -208,6 +209,9 @@ func (h *inspectedHost) rest(o *container.Options, caps []string) {
 		}
 	}
 	h.CgroupManager, h.Cgroups, h.Runtime = "cgroupfs", "disabled", "rl"
+	if o.Limits != nil {
+		h.Cgroups, h.CgroupParent, h.inspectedLimits = "enabled", o.Limits.Parent, inspectLimits(o.Limits)
+	}
 	h.GroupAdd, h.SecurityOpt, h.Devices, h.Tmpfs = append([]string{}, o.GroupAdd...), securityOptions(o), []inspectedDevice{}, map[string]string{}
 	if o.KeepGroups {
 		h.GroupAdd = append(h.GroupAdd, "keep-groups")
@@ -217,6 +221,34 @@ func (h *inspectedHost) rest(o *container.Options, caps []string) {
 			h.Tmpfs[m.Destination] = strings.Join(m.Options, ",")
 		}
 	}
+}
+
+// inspectLimits: a quota of the usual period is shown as a number of CPUs too,
+// as docker does.
+func inspectLimits(l *cgroups.Limits) inspectedLimits {
+	v := inspectedLimits{CpuShares: l.Shares, Memory: l.Memory, MemoryReservation: l.Reservation, MemorySwap: l.Swap, CpuPeriod: l.Period, CpuQuota: l.Quota,
+		CpusetCpus: l.CPUs, CpusetMems: l.Mems, BlkioWeight: l.Weight, PidsLimit: l.PIDs}
+	if l.Quota > 0 && l.Period > 0 {
+		v.NanoCpus = l.Quota * 1e9 / int64(l.Period)
+	}
+	if l.Swap == 0 && l.Memory > 0 {
+		v.MemorySwap = 2 * l.Memory
+	}
+	for _, w := range l.DeviceWeights {
+		v.BlkioWeightDevice = append(v.BlkioWeightDevice, inspectedWeight{w.Path, w.Weight})
+	}
+	for _, r := range l.DeviceRates {
+		list := map[string]*[]inspectedRate{"rbps": &v.BlkioDeviceReadBps, "wbps": &v.BlkioDeviceWriteBps, "riops": &v.BlkioDeviceReadIOps, "wiops": &v.BlkioDeviceWriteIOps}[r.Kind]
+		*list = append(*list, inspectedRate{r.Path, r.Rate})
+	}
+	for _, text := range l.Conf {
+		name, value, _ := strings.Cut(text, "=")
+		if v.CgroupConf == nil {
+			v.CgroupConf = map[string]string{}
+		}
+		v.CgroupConf[name] = value
+	}
+	return v
 }
 
 func securityOptions(o *container.Options) []string {

@@ -1,9 +1,17 @@
 package container
 
-import "containers/rl/userns"
+import (
+	"containers/rl/cgroups"
+	"containers/rl/userns"
+)
 
 // Create makes a container's directory and record, and starts nothing.
 func Create(h Host, o *Options) (err error) {
+	if o.Limits != nil {
+		if err := cgroups.Available(o.Limits); err != nil {
+			return err
+		}
+	}
 	o.fromImage()
 	if err := choosePorts(o.Ports); err != nil {
 		return err
@@ -42,6 +50,9 @@ func (r *Running) acquire(o *Options) error {
 	if err == nil {
 		err = r.openNetwork(o)
 	}
+	if err == nil {
+		err = r.limit(o)
+	}
 	if err != nil {
 		r.giveBack(o)
 	}
@@ -51,5 +62,6 @@ func (r *Running) acquire(o *Options) error {
 // giveBack is the mirror of acquire, for a container that does not come to be.
 func (r *Running) giveBack(o *Options) {
 	r.closeNetwork(o)
+	r.unlimit()
 	_ = o.dropVolumes(r.host, false)
 }

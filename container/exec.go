@@ -11,6 +11,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"containers/rl/cgroups"
 	"containers/rl/security"
 	"containers/rl/userns"
 )
@@ -73,7 +74,10 @@ func enter(h Host, i *Info, e *ExecOptions, before func(*userns.Child) error) (*
 	outer := userns.NewScript(2)
 	outer.Do("joining", "the namespaces of container "+i.Name(), unix.SYS_SETNS, userns.Int(pidfd), userns.Int(joinFlags(p.spec)))
 	outer.Fork(p.Script)
-	if err = before(child); err == nil {
+	if err = before(child); err == nil && i.State.Cgroup != "" {
+		err = (&cgroups.Group{Dir: i.State.Cgroup}).Add(child.PID)
+	}
+	if err == nil {
 		err = child.Run(outer)
 	}
 	if err != nil {

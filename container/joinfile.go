@@ -47,7 +47,7 @@ type joinLists struct{ env, labels, groups, caps, namespaces, uids, gids, mounts
 // has a form of its own in the options is not in it.
 func standsAlone(o *Options) bool {
 	return o.Remove && !o.Detached && o.Seccomp == nil && o.Joins == nil && o.Pod == nil &&
-		len(o.Rlimits) == 0 && o.ShmSize == 0 && len(o.Annotations) == 0 && o.Health == nil && len(o.Secrets) == 0 && o.Log == (Log{}) &&
+		len(o.Rlimits) == 0 && o.ShmSize == 0 && len(o.Annotations) == 0 && o.Health == nil && o.Limits == nil && len(o.Secrets) == 0 && o.Log == (Log{}) &&
 		plainNetwork(o)
 }
 
@@ -69,7 +69,7 @@ func fieldsOf(i *Info, spec *specs.Spec, l *joinLists, uid, gid *int) joinFields
 
 // encodeJoin gives nil for a container that exec needs more of.
 func encodeJoin(i *Info, spec *specs.Spec, ids userns.Map) []byte {
-	if spec.Linux.Seccomp != nil || len(spec.Process.Rlimits) > 0 || len(i.Options.Secrets) > 0 {
+	if i.Options.Limits != nil || spec.Linux.Seccomp != nil || len(spec.Process.Rlimits) > 0 || len(i.Options.Secrets) > 0 {
 		return nil
 	}
 	l := joinLists{env: i.Options.Env, caps: spec.Process.Capabilities.Bounding, uids: idTexts(ids.UIDs), gids: idTexts(ids.GIDs)}

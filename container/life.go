@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"containers/rl/cgroups"
 	"containers/rl/storage"
 )
 
@@ -214,6 +215,9 @@ func Delete(h Host, i *Info, force bool) error {
 	}
 	if err != nil {
 		return err
+	}
+	if i.State.Cgroup != "" {
+		(&cgroups.Group{Dir: i.State.Cgroup}).Remove() // left by an rl that was killed
 	}
 	if remove(c, h, &err); err == nil {
 		i.Emit(h.Dirs, "remove")

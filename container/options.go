@@ -5,6 +5,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"containers/rl/cgroups"
 	netconfig "containers/rl/netslirp/config"
 	"containers/rl/storage"
 )
@@ -91,6 +92,8 @@ type Options struct {
 	NoShm      bool              `json:",omitzero"` // nothing on /dev/shm, and nobody may join the ipc namespace
 	PrivateIPC bool              `json:",omitzero"` // nobody may join it
 	Pod        *Membership       `json:",omitzero"` // nil: it belongs to none
+
+	Limits *cgroups.Limits `json:",omitzero"` // nil: no cgroup of its own
 
 	CreateCommand    []string          `json:"-"` // the words after rl that made it; the record has them
 	ImageVolumes     string            `json:"-"` // what becomes of those that the image declares

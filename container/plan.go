@@ -61,6 +61,7 @@ type files struct {
 type shared struct{ target, mount, terminal, console, tun int }
 
 func (p *plan) build() error {
+	p.cgroupNamespace()
 	p.detach()
 	p.becomeRoot()
 	p.network()

@@ -24,6 +24,8 @@ type Proc struct {
 	HostGID  uint32
 	UTime    uint64 // clock ticks
 	STime    uint64
+	CUTime   uint64 // of children that it has waited for
+	CSTime   uint64
 	Nice     int
 	VSize    uint64 // bytes
 	RSS      uint64 // pages
@@ -158,7 +160,7 @@ func readProc(pid int) (p Proc, err error) {
 		return p, unix.ESRCH
 	}
 	number := func(n int) uint64 { v, _ := strconv.ParseUint(f[n], 10, 64); return v }
-	p = Proc{Process: Process{pid, number(19)}, Parent: int(number(1)), State: f[0][0], TTY: int(number(4)), UTime: number(11), STime: number(12),
+	p = Proc{Process: Process{pid, number(19)}, Parent: int(number(1)), State: f[0][0], TTY: int(number(4)), UTime: number(11), STime: number(12), CUTime: number(13), CSTime: number(14),
 		VSize: number(20), RSS: number(21), Comm: string(stat[bytes.IndexByte(stat, '(')+1 : at])}
 	p.Nice, _ = strconv.Atoi(f[16])
 	status, err := readFile(dir + "/status")

@@ -58,7 +58,8 @@ type State struct {
 	Restarts      int     // by the policy, since someone started it
 	Space         string  `json:",omitempty"` // the mount namespace, by which its processes are found where they share their numbers
 	Notice        string  `json:",omitempty"`
-	Address       [4]byte `json:",omitzero"` // in the network that it shares
+	Address       [4]byte `json:",omitzero"`  // in the network that it shares
+	Cgroup        string  `json:",omitempty"` // its directory, when it has one of its own
 }
 
 // Ended is how a run of a container ended.
@@ -67,6 +68,7 @@ type Ended struct {
 	Finished time.Time
 	Error    string `json:",omitempty"` // of rl itself
 	Again    bool   `json:",omitempty"` // the restart policy wants another run
+	OOM      bool   `json:",omitempty"` // the kernel killed some of it for its memory
 }
 
 // Status is docker's word for what a container does.

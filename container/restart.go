@@ -49,6 +49,7 @@ func (r *Running) restarts(err error) bool {
 	if atomic.LoadInt32(&r.sick) != 0 {
 		return true
 	}
+	o = r.recorded()
 	switch o.Restart {
 	case RestartAlways, RestartUnlessStopped:
 		return true

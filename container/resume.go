@@ -46,6 +46,7 @@ func Resume(h Host, id, there string) (*Running, error) {
 	}
 	r := &Running{host: h, child: userns.Inherited(info.State.Init.PID, in.fd(waiter.Init)), state: info.State, introduced: true, again: true,
 		storage: h.Dirs.InheritContainer(info.Entry, o.Name, waiter.Lock)}
+	r.group = groupOf(info.State)
 	r.plan = &plan{o: o, ids: h.IDs, shared: noneShared, stdin: in.fd(waiter.Stdin)}
 	r.plan.shared.tun = in.fd(waiter.TUN)
 	for i, port := range o.Ports {

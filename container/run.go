@@ -161,7 +161,7 @@ func start(h Host, o *Options, c *storage.Container, by starter) (r *Running, er
 		maps = r.child.BeginMaps(h.IDs)
 	}
 	r.storage, r.plan, err = prepare(h, o, c, j)
-	if err = errors.Join(maps(), err); err != nil {
+	if err = errors.Join(maps(), err, r.confine()); err != nil {
 		return r, err
 	}
 	if err = r.execute(j); err == nil {
@@ -283,6 +283,7 @@ func (r *Running) release(err *error) {
 	if r.plan != nil && !r.joins {
 		r.closeNetwork(r.plan.o)
 	}
+	r.unlimit()
 	c := r.storage
 	r.storage = nil
 	switch {
@@ -353,6 +354,9 @@ func RemoveMapped(ids userns.Map, dirs ...string) error {
 func cloneFlags(o *Options) (flags uintptr) {
 	for _, ns := range namespaces(o) {
 		flags |= namespaceFlags[ns.Type]
+	}
+	if o.Limits != nil {
+		flags &^= unix.CLONE_NEWCGROUP // made when it is in its cgroup
 	}
 	return flags
 }

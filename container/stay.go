@@ -57,7 +57,8 @@ func (r *Running) introduce() error {
 			}
 		}
 	}
-	r.state = State{Init: process(r.child.PID), Monitor: process(r.monitor()), Boot: bootID(), Started: time.Now().UTC(), Restarts: r.restarted, Notice: r.Notice, Space: r.state.Space}
+	r.state = State{Init: process(r.child.PID), Monitor: process(r.monitor()), Boot: bootID(), Started: time.Now().UTC(), Restarts: r.restarted, Notice: r.Notice, Space: r.state.Space,
+		Cgroup: r.cgroup()}
 	if o.Attached() != nil {
 		r.state.Address = o.Slirp.Address4
 	}
@@ -125,7 +126,7 @@ func (r *Running) conclude(err error, again bool) {
 		emit(r.host.Dirs, o.event("create"), o.event("start"), o.event("died", code), o.event("remove"))
 		return
 	}
-	ended := Ended{Code: Killed, Finished: time.Now().UTC(), Again: again}
+	ended := Ended{Code: Killed, Finished: time.Now().UTC(), Again: again, OOM: r.outOfMemory()}
 	var exit Exit
 	if ended.Code = exitCode(err); err != nil && !errors.As(err, &exit) {
 		ended.Error = err.Error()

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
+	"containers/rl/cgroups"
 	"containers/rl/container/guard"
 	netconfig "containers/rl/netslirp/config"
 	"containers/rl/storage"
@@ -42,9 +43,10 @@ type Running struct {
 	idled   bool
 	ended   bool // seen by Idle
 
-	again      bool // the directory is that of an earlier run
-	introduced bool // others can see it
-	joins      bool // a container that another rl serves
+	group      *cgroups.Group // nil: none of its own
+	again      bool           // the directory is that of an earlier run
+	introduced bool           // others can see it
+	joins      bool           // a container that another rl serves
 	state      State
 	restarted  int
 	sick       int32 // its health check wants a restart

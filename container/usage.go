@@ -9,21 +9,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Usage is what a container uses, by /proc: it needs no cgroup. What processes
-// used that have ended counts no longer, but for their parents' CPU time.
+// Usage is what a container uses. One with a cgroup of its own has it counted
+// by the kernel; else it is the sum of what /proc tells of the processes, and
+// the CPU time of those that ended, as far as the first process has waited for
+// them or for their parents (cutime of proc_pid_stat(5)).
 type Usage struct {
 	At                time.Time
-	CPU               time.Duration
-	Memory            uint64 // bytes: proportional set size
-	Limit             uint64 // bytes: the machine's memory, as there are no limits yet
-	NetIn, NetOut     uint64 // bytes of all devices but loopback
-	BlockIn, BlockOut uint64 // bytes from and to storage
+	CPU, System       time.Duration // all, and the kernel's part
+	Memory            uint64        // bytes: proportional set size
+	Limit             uint64        // bytes: its own, or the machine's memory
+	NetIn, NetOut     uint64        // bytes of all devices but loopback
+	BlockIn, BlockOut uint64        // bytes from and to storage
 	PIDs              int
 }
 
 // tick is the unit of proc_pid_stat(5): USER_HZ is 100 on all architectures
 // that rl is for.
 const tick = time.Second / 100
+
+func microseconds(n uint64) time.Duration { return time.Duration(n) * time.Microsecond }
 
 // Usage measures. The container must run.
 func (i *Info) Usage() (u Usage, err error) {
@@ -33,7 +37,8 @@ func (i *Info) Usage() (u Usage, err error) {
 	}
 	u.At, u.PIDs = time.Now(), len(list)
 	for _, p := range list {
-		u.CPU += time.Duration(p.UTime+p.STime) * tick
+		u.CPU += time.Duration(p.UTime+p.STime+p.CUTime+p.CSTime) * tick
+		u.System += time.Duration(p.STime+p.CSTime) * tick
 		dir := "/proc/" + strconv.Itoa(p.PID)
 		if pss := fields(dir+"/smaps_rollup", "Pss:"); pss[0] > 0 {
 			u.Memory += pss[0] << 10
@@ -44,6 +49,7 @@ func (i *Info) Usage() (u Usage, err error) {
 		u.BlockIn, u.BlockOut = u.BlockIn+io[0], u.BlockOut+io[1]
 	}
 	u.Limit = fields("/proc/meminfo", "MemTotal:")[0] << 10
+	u.fromCgroup(i.State.Cgroup)
 	u.NetIn, u.NetOut = traffic(i.State.Init.PID)
 	return u, nil
 }

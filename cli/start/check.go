@@ -97,8 +97,9 @@ func (o *Run) checkLimits() error {
 		}
 		o.Rlimits = append(o.Rlimits, specs.POSIXRlimit{Type: name, Soft: s, Hard: h})
 	}
-	if o.shm == "" {
-		return nil
+	var err error
+	if o.Limits, err = o.limits.parse(); err != nil || o.shm == "" {
+		return err
 	}
 	size, err := parseSize(o.shm)
 	o.ShmSize = size

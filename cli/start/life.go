@@ -66,7 +66,8 @@ func pairs(flag string, texts []string) (map[string]string, error) {
 	return all, nil
 }
 
-func (o *Run) checkRestart() (err error) {
+// checkPolicy reads the policy alone.
+func (o *Run) checkPolicy() (err error) {
 	policy, most, limited := strings.Cut(o.restart, ":")
 	switch policy {
 	case container.RestartNo, container.RestartAlways, container.RestartUnlessStopped, container.RestartOnFailure:
@@ -79,6 +80,14 @@ func (o *Run) checkRestart() (err error) {
 			return fmt.Errorf("--restart %s: on-failure alone takes a number", o.restart)
 		}
 	}
+	return nil
+}
+
+func (o *Run) checkRestart() error {
+	if err := o.checkPolicy(); err != nil {
+		return err
+	}
+	policy := o.Restart
 	if policy != container.RestartNo && o.Remove {
 		return errors.New("conflicting options: --restart and --rm")
 	}

@@ -32,6 +32,7 @@ type Run struct {
 	logDriver, stopTimeout, restart                               string
 	pid, ipc, uts, userns, cgroupns, pull, platform, cidfile, shm string
 	health                                                        health
+	limits                                                        limits
 	seccomp                                                       string // path of a profile
 	rootfs                                                        bool
 	logOpts, notes                                                []string
@@ -77,6 +78,7 @@ func New(f *flags.Set) *Run {
 	f.StringVar(&o.logDriver, "log-driver", "k8s-file", "k8s-file, json-file (the same here), journald, passthrough or none")
 	f.StringArrayVar(&o.logOpts, "log-opt", nil, "max-size=SIZE, max-file=NUMBER, path=FILE, tag=TEXT")
 	o.health.flags(f)
+	o.limits.runFlags(f)
 	f.StringVar(&o.restart, "restart", "no", "no|on-failure[:MOST]|always|unless-stopped")
 	f.StringVar(&o.StopSignal, "stop-signal", "", "signal that stop sends (default: the image's, or TERM)")
 	f.StringVar(&o.stopTimeout, "stop-timeout", "10", "seconds from there to KILL")

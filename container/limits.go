@@ -1,0 +1,140 @@
+package container
+
+import (
+	"fmt"
+	"os"
+	"path"
+
+	"golang.org/x/sys/unix"
+
+	"containers/rl/cgroups"
+	"containers/rl/storage"
+	"containers/rl/userns"
+)
+
+// Limits and their parts, for those who do not import package cgroups.
+type (
+	Limits       = cgroups.Limits
+	DeviceWeight = cgroups.DeviceWeight
+	DeviceRate   = cgroups.DeviceRate
+)
+
+// limit makes the cgroup of a container that is to be limited. It comes before
+// the child: what cannot be limited is not begun.
+func (r *Running) limit(o *Options) (err error) {
+	if o.Limits != nil {
+		r.group, err = cgroups.New(o.ID, o.Limits)
+	}
+	return err
+}
+
+// confine puts the child into it, which has done nothing yet.
+func (r *Running) confine() error {
+	if r.group == nil {
+		return nil
+	}
+	return r.group.Add(r.child.PID)
+}
+
+func (r *Running) unlimit() {
+	if r.group != nil {
+		r.group.Remove()
+		r.group = nil
+	}
+}
+
+// groupOf is the cgroup of a container that another process has started.
+func groupOf(s State) *cgroups.Group {
+	if s.Cgroup == "" {
+		return nil
+	}
+	return &cgroups.Group{Dir: s.Cgroup}
+}
+
+func (r *Running) cgroup() string {
+	if r.group == nil {
+		return ""
+	}
+	return r.group.Dir
+}
+
+func (r *Running) outOfMemory() bool {
+	if r.group == nil {
+		return false
+	}
+	kills, _ := r.group.Value("memory.events", "oom_kill")
+	return kills > 0
+}
+
+// cgroupNamespace is made by the child itself once it is in its cgroup, which
+// is then the root that it sees (cgroup_namespaces(7)).
+func (p *plan) cgroupNamespace() {
+	if p.o.Limits != nil && !p.o.HostCgroup {
+		p.Do("making", "a cgroup namespace", unix.SYS_UNSHARE, userns.Int(unix.CLONE_NEWCGROUP))
+	}
+}
+
+// Update changes what a container is limited to and how it is restarted. What
+// runs is limited at once.
+func (i *Info) Update(change func(*Options), limits *cgroups.Limits) error {
+	record := i.Record
+	if standsAlone(&i.Options) {
+		return fmt.Errorf("updating container %s: it runs in the foreground with --rm", i.Name())
+	}
+	if limits != nil {
+		record.Options.Limits = i.Options.Limits.Merge(limits)
+		if err := i.enforce(limits, record.Options.Limits); err != nil {
+			return fmt.Errorf("updating container %s: %w", i.Name(), err)
+		}
+	}
+	change(&record.Options)
+	if err := i.WriteRecord(encode(record)); err != nil {
+		return fmt.Errorf("updating container %s: %w", i.Name(), err)
+	}
+	i.Record = record
+	return nil
+}
+
+func (i *Info) enforce(limits, all *cgroups.Limits) error {
+	switch {
+	case !i.Running():
+		return cgroups.Available(all)
+	case i.State.Cgroup == "":
+		return fmt.Errorf("it was started without limits, so it has no cgroup: rl stop %s, update it, and start it", i.Name())
+	}
+	return (&cgroups.Group{Dir: i.State.Cgroup}).Set(limits)
+}
+
+// recorded are the restart options as they are now: an update changes them
+// while the container runs.
+func (r *Running) recorded() *Options {
+	var record Record
+	if load(r.storage.Dir, storage.RecordFile, &record) != nil {
+		return r.plan.o
+	}
+	return &record.Options
+}
+
+// fromCgroup has what the container's cgroup has counted, of processes that
+// have ended too (cgroup-v2.rst).
+func (u *Usage) fromCgroup(dir string) {
+	if _, err := os.Stat(path.Join(dir, "cgroup.procs")); dir == "" || err != nil {
+		return
+	}
+	g := &cgroups.Group{Dir: dir}
+	if n, ok := g.Value("cpu.stat", "usage_usec"); ok {
+		u.CPU = microseconds(n)
+	}
+	if n, ok := g.Value("cpu.stat", "system_usec"); ok {
+		u.System = microseconds(n)
+	}
+	if n, ok := g.Value("memory.current", ""); ok {
+		u.Memory = n
+	}
+	if n, ok := g.Value("memory.max", ""); ok {
+		u.Limit = min(n, u.Limit)
+	}
+	if n, ok := g.Value("pids.current", ""); ok {
+		u.PIDs = int(n)
+	}
+}
