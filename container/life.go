@@ -170,12 +170,12 @@ func (i *Info) StopTimeout() time.Duration { return time.Duration(i.Options.Stop
 // Rename gives a container another name. Its rl, which may be running, finds
 // that at its end.
 func (i *Info) Rename(d storage.Dirs, name string) error {
-	if standsAlone(&i.Options) {
-		return fmt.Errorf("renaming container %s: it runs in the foreground with --rm", i.Name())
+	renamed := *i
+	renamed.Options.Name = name
+	if i.spec != nil { // it is known by its join file alone
+		return d.Rename(i.Entry, i.Options.Name, name, joinFile, encodeJoin(&renamed, i.spec, i.ids))
 	}
-	record := i.Record
-	record.Options.Name = name
-	return d.Rename(i.Entry, i.Options.Name, name, encode(record))
+	return d.Rename(i.Entry, i.Options.Name, name, storage.RecordFile, encode(renamed.Record))
 }
 
 // ErrRunning says that a container must not run for this.

@@ -137,8 +137,8 @@ func (c *Container) SetName(name string) error {
 	return c.takeName()
 }
 
-// Rename gives a container another name, and its record with that.
-func (d Dirs) Rename(e Entry, from, to string, record []byte) error {
+// Rename gives a container another name, and the file of it that says so.
+func (d Dirs) Rename(e Entry, from, to, file string, text []byte) error {
 	if err := checkName(to); err != nil || to == "" {
 		return errors.Join(err, fmt.Errorf("renaming container %s: a name is needed", e.ID))
 	}
@@ -150,7 +150,7 @@ func (d Dirs) Rename(e Entry, from, to string, record []byte) error {
 	if err := d.claimName(to, e.Dir); err != nil {
 		return err
 	}
-	err = replace(path.Join(e.Dir, RecordFile), func(tmp string) error { return os.WriteFile(tmp, record, 0o600) })
+	err = replace(path.Join(e.Dir, file), func(tmp string) error { return writeWhole(tmp, text) })
 	gone := to // the one that is not the container's
 	if err == nil {
 		gone = from
@@ -183,29 +183,19 @@ func (c *Container) Close() {
 // another name first. Who stays with a container calls it, so not by os.File:
 // that has the runtime set up its poller, which then stays too.
 func (c *Container) WriteFile(name string, data []byte) error {
-	file := c.Dir + "/" + name
-	tmp := fmt.Sprintf("%s/.%d", c.Dir, os.Getpid())
-	err := writeWhole(tmp, data)
-	if err == nil {
-		err = unix.Rename(tmp, file)
-	}
-	if err != nil {
-		_ = unix.Unlink(tmp)
-		return &os.PathError{Op: "write", Path: file, Err: err}
-	}
-	return nil
+	return replace(path.Join(c.Dir, name), func(tmp string) error { return writeWhole(tmp, data) })
 }
 
 func writeWhole(file string, data []byte) error {
 	fd, err := unix.Open(file, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
-		return err
+		return &os.PathError{Op: "open", Path: file, Err: err}
 	}
 	for len(data) > 0 {
 		n, err := unix.Write(fd, data)
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			unix.Close(fd)
-			return err
+			return &os.PathError{Op: "write", Path: file, Err: err}
 		}
 		data = data[max(n, 0):]
 	}
