@@ -171,18 +171,20 @@ func (i *Info) StopTimeout() time.Duration { return time.Duration(i.Options.Stop
 // Rename gives a container another name. Its rl, which may be running, finds
 // that at its end.
 func (i *Info) Rename(d storage.Dirs, name string) error {
-	if standsAlone(&i.Options) {
-		return fmt.Errorf("renaming container %s: it runs in the foreground with --rm", i.Name())
-	}
 	return claiming(d, name, func() error {
-		return d.Rename(i.Entry, name, func() (string, []byte, error) {
+		return d.Rename(i.Entry, name, func() (storage.Renaming, error) {
 			now, err := look(i.Entry)
 			if err != nil {
-				return "", nil, gone(err, i.Name())
+				return storage.Renaming{}, gone(err, i.Name())
 			}
-			record := now.Record
-			record.Options.Name = name
-			return now.Options.Name, encode(record), nil
+			r := storage.Renaming{From: now.Options.Name, File: storage.RecordFile}
+			now.Options.Name = name
+			if now.spec != nil { // it is known by its join file alone
+				r.File, r.Text = joinFile, encodeJoin(now, now.spec, now.ids)
+			} else {
+				r.Text = encode(now.Record)
+			}
+			return r, nil
 		})
 	})
 }

@@ -22,7 +22,9 @@ const (
 )
 
 // String is the network's name.
-func (n Network) String() string { return [...]string{"slirp", "none", "host", "joined"}[n] }
+func (n Network) String() string {
+	return [...]string{"slirp", "none", "host", "joined"}[n]
+}
 
 // Options are what `rl run` was asked for. The zero value of each field means
 // docker's default, and takes no room in a container's record.

@@ -185,29 +185,19 @@ func (c *Container) Close() {
 // another name first. Who stays with a container calls it, so not by os.File:
 // that has the runtime set up its poller, which then stays too.
 func (c *Container) WriteFile(name string, data []byte) error {
-	file := c.Dir + "/" + name
-	tmp := fmt.Sprintf("%s/.%d", c.Dir, os.Getpid())
-	err := writeWhole(tmp, data)
-	if err == nil {
-		err = unix.Rename(tmp, file)
-	}
-	if err != nil {
-		_ = unix.Unlink(tmp)
-		return &os.PathError{Op: "write", Path: file, Err: err}
-	}
-	return nil
+	return replace(path.Join(c.Dir, name), func(tmp string) error { return writeWhole(tmp, data) })
 }
 
 func writeWhole(file string, data []byte) error {
 	fd, err := unix.Open(file, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
-		return err
+		return &os.PathError{Op: "open", Path: file, Err: err}
 	}
 	for len(data) > 0 {
 		n, err := unix.Write(fd, data)
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			unix.Close(fd)
-			return err
+			return &os.PathError{Op: "write", Path: file, Err: err}
 		}
 		data = data[max(n, 0):]
 	}

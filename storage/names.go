@@ -100,12 +100,19 @@ func (d Dirs) freeName(name, dir string) {
 // its name is changed.
 const renaming = "renaming"
 
-// Rename gives a container another name, and its record with that, which is the
-// moment from which on it has it. edit gives the present name and the record
-// with the new one; nobody changes names meanwhile. Of a process that is killed
+// Renaming is what changes in a container with its name.
+type Renaming struct {
+	From string // the present name
+	File string // the file of its directory that says the name
+	Text []byte // that file with the new one
+}
+
+// Rename gives a container another name, and the file of it that says so, which
+// is the moment from which on it has it. edit is called while nobody else
+// changes names. Of a process that is killed
 // a second name may be left, which leads to a container of another name: it
 // finds nothing, ReleaseStale makes it free, and Remove removes it.
-func (d Dirs) Rename(e Entry, to string, edit func() (from string, record []byte, err error)) error {
+func (d Dirs) Rename(e Entry, to string, edit func() (Renaming, error)) error {
 	if err := checkName(to); err != nil || to == "" {
 		return errors.Join(err, fmt.Errorf("renaming container %s: a name is needed", e.ID))
 	}
@@ -114,23 +121,23 @@ func (d Dirs) Rename(e Entry, to string, edit func() (from string, record []byte
 		return err
 	}
 	defer unlock()
-	from, record, err := edit()
+	change, err := edit()
 	if err != nil {
 		return err
 	}
 	mark := path.Join(e.Dir, renaming)
 	_ = os.Remove(mark)
-	if err := os.Symlink(from+"/"+to, mark); err != nil {
+	if err := os.Symlink(change.From+"/"+to, mark); err != nil {
 		return fmt.Errorf("renaming container %s: %w", e.ID, err)
 	}
 	defer os.Remove(mark)
 	if err := d.claimName(to, e.Dir); err != nil {
 		return err
 	}
-	err = replace(path.Join(e.Dir, RecordFile), func(tmp string) error { return os.WriteFile(tmp, record, 0o600) })
+	err = replace(path.Join(e.Dir, change.File), func(tmp string) error { return writeWhole(tmp, change.Text) })
 	gone := to // the one that is not the container's
 	if err == nil {
-		gone = from
+		gone = change.From
 	}
 	if gone != "" {
 		_ = os.Remove(path.Join(d.taken(), gone))
