@@ -40,12 +40,14 @@ func prepare(h Host, o *Options, c *storage.Container, j *joined) (*storage.Cont
 			return c, p, err
 		}
 	}
-	p.files.merged = c.Merged
+	if p.files.merged = c.Merged; o.rare().RootfsOverlay {
+		c.Lower = o.Rootfs
+	}
 	p.files.layers, p.files.overlay = c.OverlayOptions(o.Remove)
 	if user := spec.Process.User; !mapped(h.IDs, user) {
 		return c, p, fmt.Errorf("user %d:%d: not in the container's id map; %s", user.UID, user.GID, first(h.Notice, "its ids end below"))
 	}
-	err = errors.Join(p.generate(c.Dir), p.program(), p.reserve(), p.capture(c.Dir))
+	err = errors.Join(p.generate(c.Dir), p.accounts(root, c.Dir), p.program(), p.reserve(), p.capture(c.Dir))
 	if err == nil {
 		err = p.build()
 	}
