@@ -203,7 +203,7 @@ func (p *plan) reserve() error {
 	switch {
 	case p.o.pauses():
 		p.files.init, err = userns.Memory("rl-pause", initbin.Pause())
-	case p.o.Init:
+	case p.o.ownInit():
 		p.files.init, err = userns.Memory("rl-init", initbin.Program())
 	}
 	return err

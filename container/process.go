@@ -192,7 +192,7 @@ func (p *plan) exec() {
 		return
 	}
 	paths := candidates(process.Args[0], env)
-	if p.o.Init {
+	if p.o.ownInit() {
 		argv := append(append([]string{"rl-init"}, paths...), "")
 		p.ExecFD(userns.Int(p.files.init), "rl-init", append(argv, process.Args...), env)
 		return

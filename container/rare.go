@@ -126,7 +126,7 @@ func (o *Options) apply(spec *specs.Spec) {
 	if o.ListenFDs > 0 {
 		spec.Process.Env = mergeEnv(spec.Process.Env, append([]string{fmt.Sprintf("LISTEN_FDS=%d", o.ListenFDs), "LISTEN_PID=1"}, o.ListenNames...))
 	}
-	if path := o.rare().InitPath; path != "" {
+	if path := o.rare().InitPath; path != "" && o.Init {
 		spec.Mounts = append(spec.Mounts, specs.Mount{Destination: initPlace, Type: "bind", Source: path, Options: []string{"bind", "ro"}})
 		spec.Process.Args = append([]string{initPlace, "--"}, spec.Process.Args...)
 	}
@@ -139,6 +139,9 @@ const (
 	notifyPlace = "/run/notify/notify.sock" // as podman has it
 	initPlace   = "/dev/init"
 )
+
+// ownInit: the program is started by our init.
+func (o *Options) ownInit() bool { return o.Init && o.rare().InitPath == "" }
 
 func (o *Options) sysctls() map[string]string {
 	if len(o.rare().Sysctls) == 0 {

@@ -76,7 +76,7 @@ func (r *Running) guard() error {
 	if r.keeper != nil {
 		supervisor = r.keeper.PIDFD
 	}
-	if r.host.IDs.Single() || r.plan.o.Init || r.plan.o.pauses() || r.child.PIDFD < 0 || supervisor < 0 {
+	if r.host.IDs.Single() || r.plan.o.ownInit() || r.plan.o.pauses() || r.child.PIDFD < 0 || supervisor < 0 {
 		return nil
 	}
 	// Not waited for: it outlives us, or ends with the container, as we do.

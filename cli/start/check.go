@@ -24,7 +24,7 @@ func (o *Run) check(cold *Cold) error {
 		return bad("unsupported pull policy %q: --pull missing, always, never or newer", o.pull)
 	}
 	if o.WorkingDir != "" && !strings.HasPrefix(o.WorkingDir, "/") {
-		return bad("--workdir %s: it must be an absolute path", o.WorkingDir)
+		return bad("--workdir: the working directory '%s' is invalid, it needs to be an absolute path", o.WorkingDir)
 	}
 	if o.Name != "" && !validName(o.Name) {
 		return bad("--name %s: letters, digits, _ . and -, a letter or digit first", o.Name)

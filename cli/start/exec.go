@@ -62,7 +62,7 @@ func (o *Exec) Start(s Streams, args []string) (*container.Running, error) {
 		return nil, UsageError{"exec needs a container and a command: must provide a non-empty command to start an exec session", "exec"}
 	}
 	if o.WorkingDir != "" && !strings.HasPrefix(o.WorkingDir, "/") {
-		return nil, UsageError{"--workdir " + o.WorkingDir + ": it must be an absolute path", "exec"}
+		return nil, UsageError{"--workdir: the working directory '" + o.WorkingDir + "' is invalid, it needs to be an absolute path", "exec"}
 	}
 	var err error
 	if o.Env, err = environment(o.envFile, o.Env); err != nil {

@@ -198,7 +198,7 @@ func (o *Run) Create(s Streams, args []string, cold *Cold) (id string, err error
 
 func (o *Run) prepare(s Streams, args []string, cold *Cold) (host container.Host, err error) {
 	if len(args) == 0 {
-		return host, UsageError{o.flags.Name() + " needs an image", o.flags.Name()}
+		return host, UsageError{o.flags.Name() + " needs an image: it requires at least 1 argument", o.flags.Name()}
 	}
 	if err := o.check(cold); err != nil {
 		return host, err
