@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
@@ -59,10 +58,11 @@ var errDetached = errors.New("detached")
 // run shows what the container writes, by its log, and types what we are given,
 // until it ends; it returns the container's status.
 func (a *attachment) run(s Streams, host container.Host, info *container.Info, q container.LogQuery) error {
-	keys, err := detachKeys(a.keys)
+	keys, err := container.DetachKeys(a.keys)
 	if err != nil {
 		return usageError{Text: err.Error(), Command: "attach"}
 	}
+	end := awaitEnd(info)
 	left, ready := make(chan error, 2), make(chan error, 2)
 	q.Ready = func() { ready <- nil }
 	go func() {
@@ -94,11 +94,21 @@ func (a *attachment) run(s Streams, host container.Host, info *container.Info, q
 	case err != nil:
 		return err
 	}
-	ended, _, err := info.Wait(-1)
-	if err != nil {
-		return err
-	}
-	return container.Exit{Code: ended.Code}
+	return <-end
+}
+
+// awaitEnd waits beside what follows: with --rm the container is gone when its
+// log ends.
+func awaitEnd(info *container.Info) <-chan error {
+	end := make(chan error, 1)
+	go func() {
+		ended, _, err := info.Wait(-1)
+		if err == nil {
+			err = container.Exit{Code: ended.Code}
+		}
+		end <- err
+	}()
+	return end
 }
 
 // typeTo carries our input until its end, or until the keys are typed.
@@ -111,11 +121,11 @@ func typeTo(input *container.Input, in *os.File, keys []byte, left chan<- error,
 		fit(input, in)
 	}
 	go func() {
-		filter := &keyFilter{keys: keys}
+		filter := &container.KeyFilter{Keys: keys}
 		buffer := make([]byte, 4096)
 		for {
 			n, err := in.Read(buffer)
-			text, leave := filter.pass(buffer[:n])
+			text, leave := filter.Pass(buffer[:n])
 			if _, failed := input.Write(text); failed != nil {
 				return // it ended
 			}
@@ -163,53 +173,6 @@ func proxy(info *container.Info) (stop func()) {
 	return func() { signal.Stop(signals) }
 }
 
-// detachKeys reads docker's form: single letters and ctrl-X, separated by commas.
-func detachKeys(text string) (keys []byte, err error) {
-	if text == "" {
-		return nil, nil
-	}
-	for _, key := range strings.Split(text, ",") {
-		letter, ctrl := strings.CutPrefix(strings.ToLower(key), "ctrl-")
-		switch {
-		case ctrl && len(letter) == 1 && strings.Contains("@abcdefghijklmnopqrstuvwxyz[\\]^_", letter):
-			keys = append(keys, strings.ToUpper(letter)[0]&0x1f)
-		case !ctrl && len(key) == 1:
-			keys = append(keys, key[0])
-		default:
-			return nil, fmt.Errorf("--detach-keys %s: letters, or ctrl- and a letter or one of @[\\]^_, separated by commas", text)
-		}
-	}
-	return keys, nil
-}
-
-// keyFilter holds back what may become the keys.
-type keyFilter struct {
-	keys []byte
-	held int // how many of them were typed
-}
-
-// pass gives what is to be typed. true: the keys were typed.
-func (f *keyFilter) pass(text []byte) (out []byte, leave bool) {
-	if len(f.keys) == 0 {
-		return text, false
-	}
-	for _, c := range text {
-		if c == f.keys[f.held] {
-			if f.held++; f.held == len(f.keys) {
-				return out, true
-			}
-			continue
-		}
-		out = append(out, f.keys[:f.held]...)
-		if f.held = 0; c == f.keys[0] {
-			f.held = 1
-			continue
-		}
-		out = append(out, c)
-	}
-	return out, false
-}
-
 // start starts one container and stays with it.
 func (a *attachment) start(s Streams, host container.Host, info *container.Info) error {
 	before := time.Now()
@@ -223,4 +186,22 @@ func (a *attachment) start(s Streams, host container.Host, info *container.Info)
 		return err
 	}
 	return a.run(s, host, again, container.LogQuery{Since: before, Tail: -1, Follow: true})
+}
+
+// runUnproxied is run --sig-proxy=false.
+func runUnproxied(s Streams, run *start.Run, args []string) error {
+	id, err := run.Create(s, args, cold)
+	if err != nil {
+		return err
+	}
+	host, err := start.OpenHost()
+	if err != nil {
+		return err
+	}
+	info, err := container.Find(host.Dirs, id)
+	if err != nil {
+		return err
+	}
+	a := &attachment{noStdin: !run.Interactive, keys: run.DetachKeys()}
+	return a.start(s, host, info)
 }

@@ -29,6 +29,9 @@ func createFlags(f *flags.Set) func(Streams, []string) error {
 func execFlags(f *flags.Set) func(Streams, []string) error {
 	exec := start.NewExec(f)
 	return func(s Streams, args []string) error {
+		if done, err := exec.Apart(append([]string{"exec"}, f.Raw()...)); done {
+			return err
+		}
 		running, err := exec.Start(s, args)
 		if err != nil {
 			return err

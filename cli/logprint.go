@@ -45,8 +45,20 @@ type logPrinter struct {
 	live                   bool // a person may be watching
 	whole                  bool // others write too: whole lines only
 	before, after, details string
-	begun                  map[string]bool   // a line without its end was written
-	held                   map[string][]byte // the same with whole
+	parts                  [2]part // of stdout and stderr
+}
+
+// part is a line without its end.
+type part struct {
+	shown bool
+	held  []byte // with whole
+}
+
+func (p *logPrinter) part(stream string) *part {
+	if stream == "stderr" {
+		return &p.parts[1]
+	}
+	return &p.parts[0]
 }
 
 func newLogPrinter(s Streams, live bool) *logPrinter {
@@ -57,16 +69,14 @@ func newLogPrinter(s Streams, live bool) *logPrinter {
 const stampTime = "2006-01-02T15:04:05.000000000Z07:00"
 
 func (p *logPrinter) print(l container.Line) error {
-	if p.begun == nil {
-		p.begun, p.held = map[string]bool{}, map[string][]byte{}
-	}
-	if p.whole && !l.Ended {
-		p.held[l.Stream] = append(p.held[l.Stream], l.Text...)
-		return nil
-	}
-	if held := p.held[l.Stream]; len(held) > 0 {
-		l.Text = append(held, l.Text...)
-		p.held[l.Stream] = nil
+	if part := p.part(l.Stream); p.whole {
+		if !l.Ended {
+			part.held = append(part.held, l.Text...)
+			return nil
+		}
+		if len(part.held) > 0 {
+			l.Text, part.held = append(part.held, l.Text...), nil
+		}
 	}
 	p.streams.mu.Lock()
 	defer p.streams.mu.Unlock()
@@ -83,7 +93,8 @@ func (p *logPrinter) print(l container.Line) error {
 
 // line: what a writer could not write, its next Flush says.
 func (p *logPrinter) line(w *bufio.Writer, l container.Line) {
-	if !p.begun[l.Stream] {
+	part := p.part(l.Stream)
+	if !part.shown {
 		w.WriteString(p.before)
 		if p.stamps {
 			w.WriteString(l.Time.Format(stampTime) + " ")
@@ -91,7 +102,7 @@ func (p *logPrinter) line(w *bufio.Writer, l container.Line) {
 		w.WriteString(p.details)
 	}
 	w.Write(l.Text)
-	if p.begun[l.Stream] = !l.Ended; l.Ended {
+	if part.shown = !l.Ended; l.Ended {
 		w.WriteString(p.after)
 		w.WriteByte('\n')
 	}
@@ -103,7 +114,7 @@ func (p *logPrinter) end() error {
 		p.streams.mu.Lock()
 		w, err := p.streams.to(name)
 		if err == nil {
-			if text := p.held[name]; len(text) > 0 {
+			if text := p.part(name).held; len(text) > 0 {
 				p.line(w, container.Line{Stream: name, Text: text})
 			}
 			err = w.Flush()

@@ -141,8 +141,11 @@ var cold = &start.Cold{Find: findImage, Seccomp: seccomp, Network: netslirp.Pars
 func runFlags(f *flags.Set) func(Streams, []string) error {
 	run := start.New(f)
 	return func(s Streams, args []string) error {
-		if run.Detached { // package start does it when we are called rl
-			return run.Away(s, args, f.Raw(), cold)
+		if done, err := run.Apart(s, args, f.Raw(), cold); done { // package start does it when we are called rl
+			return err
+		}
+		if run.Unproxied() {
+			return runUnproxied(s, run, args)
 		}
 		running, err := run.Start(s, args, cold)
 		if err != nil {
@@ -152,19 +155,26 @@ func runFlags(f *flags.Set) func(Streams, []string) error {
 	}
 }
 
-// monitorInside stays with a detached container, when package start could not
-// begin it.
+// monitorInside stays with a container that may be left, when package start
+// could not begin it.
 func monitorInside(s Streams, args []string) error {
-	if len(args) < 2 || args[0] != "run" {
+	if len(args) < 2 || args[0] != "run" && args[0] != "exec" {
 		return errors.New(start.RoleMonitor + " is for rl itself")
 	}
-	set := flags.New("run")
+	set := flags.New(args[0])
 	set.SetInterspersed(false)
-	run := start.New(set)
-	if err := set.Parse(args[1:]); err != nil {
-		return usageError{Text: err.Error(), Command: "run"}
+	begin := func() (*container.Running, error) { return nil, nil }
+	if args[0] == "run" {
+		run := start.New(set)
+		begin = func() (*container.Running, error) { return run.Start(s, set.Args(), cold) }
+	} else {
+		exec := start.NewExec(set)
+		begin = func() (*container.Running, error) { return exec.Start(s, set.Args()) }
 	}
-	running, err := run.Start(s, set.Args(), cold)
+	if err := set.Parse(args[1:]); err != nil {
+		return usageError{Text: err.Error(), Command: args[0]}
+	}
+	running, err := begin()
 	if err != nil {
 		return err
 	}
@@ -188,25 +198,28 @@ func seccomp(text []byte, caps []string) (*specs.LinuxSeccomp, error) {
 }
 
 // findImage gives an image that package start has not found.
-func findImage(host container.Host, ref, policy, platform string) (*storage.Image, error) {
-	if start.IsBuiltin(ref) {
+func findImage(host container.Host, w start.Wanted) (*storage.Image, error) {
+	if start.IsBuiltin(w.Ref) {
 		return findBuiltin(host)
 	}
-	if policy != "always" && platform == "" {
-		img, err := host.Dirs.Lookup(ref)
-		if err == nil || !errors.Is(err, storage.ErrNoImage) {
-			return img, err
-		}
-	}
-	if policy == "never" {
-		if platform != "" {
-			return host.Dirs.Lookup(ref)
-		}
-		return nil, fmt.Errorf("%s: image not known, and --pull never forbids to get it: %w", ref, storage.ErrNoImage)
-	}
-	r := &pullRequest{Refs: []string{ref}, Platform: platform}
-	if err := r.start(host); err != nil {
+	img, err := host.Dirs.Lookup(w.Ref)
+	missing := errors.Is(err, storage.ErrNoImage)
+	switch {
+	case err != nil && !missing:
 		return nil, err
+	case w.Pull == "never" && missing:
+		return nil, fmt.Errorf("%s: image not known, and --pull never forbids to get it: %w", w.Ref, storage.ErrNoImage)
+	case w.Pull == "never", w.Pull == "missing" && w.Platform == "" && !missing:
+		return img, nil
 	}
-	return host.Dirs.Lookup(ref)
+	r := &pullRequest{Refs: []string{w.Ref}, Platform: w.Platform, Quiet: w.Quiet}
+	failed := r.start(host)
+	if failed != nil && w.Pull == "newer" && !missing {
+		return img, nil // podman-run(1): errors are suppressed if a local image was found
+	}
+	img.Close()
+	if failed != nil {
+		return nil, failed
+	}
+	return host.Dirs.Lookup(w.Ref)
 }

@@ -23,6 +23,7 @@ var roles = map[string]func(Streams, []string) error{
 	roleBuiltin:          builtinInside,
 	container.RoleRemove: removeInside,
 	start.RoleMonitor:    monitorInside,
+	start.RoleTerminal:   monitorInside,
 	roleCommit:           commitInside,
 	roleTag:              tagInside,
 	roleTree:             treeInside,

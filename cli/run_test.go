@@ -48,7 +48,7 @@ func TestRefusedBeforeAnyWork(t *testing.T) {
 		"run --ulimit nofile x":                 "nofile",
 		"run --ulimit nonsense=1 x":             "nonsense",
 		"run --ulimit nofile=2:1 x":             "nofile=2:1",
-		"run --shm-size 0 x":                    "size",
+		"run --shm-size -1 x":                   "size",
 		"run --tmpfs relative x":                "absolute",
 		"run --tmpfs /t:nonsense x":             "nonsense",
 		"run -v /nowhere/at/all:/x x":           "/nowhere/at/all",

@@ -25,6 +25,10 @@ type ExecOptions struct {
 	Detached         bool // it is not waited for, and dies with the container alone
 	Privileged       bool // all capabilities of the user namespace
 
+	PreserveFDs int                   // descriptors from 3 on that the program gets
+	Keys        []byte                // as those of Options
+	Leave       func(id string) error // the same
+
 	Stdin, Stdout, Stderr *os.File
 }
 
@@ -47,7 +51,7 @@ func Exec(h Host, i *Info, e *ExecOptions) (*Running, error) {
 func enter(h Host, i *Info, e *ExecOptions, before func(*userns.Child) error) (*Running, error) {
 	pidfd, state, err := i.State.Init.open()
 	if !i.Running() || errors.Is(err, unix.ESRCH) {
-		return nil, fmt.Errorf("can only create exec sessions on running containers: %s: %w", i.Name(), ErrNotRunning)
+		return nil, fmt.Errorf("can only create exec sessions on running containers: container %s is not running: %w", i.Name(), errImproper)
 	}
 	if err == nil && state == 'T' {
 		unix.Close(pidfd)
@@ -106,6 +110,7 @@ func newJoin(h Host, i *Info, e *ExecOptions) (*plan, error) {
 	o := i.Options
 	o.TTY, o.Interactive, o.Detached, o.Init = e.TTY, e.Interactive, e.Detached, false
 	o.Stdin, o.Stdout, o.Stderr = e.Stdin, e.Stdout, e.Stderr
+	o.PreserveFDs, o.Keys, o.Leave = e.PreserveFDs, e.Keys, e.Leave
 	spec, err := i.Spec()
 	if err != nil {
 		return nil, err
@@ -168,3 +173,6 @@ func joinProcess(process *specs.Process, i *Info, e *ExecOptions) error {
 	}
 	return nil
 }
+
+// errImproper is podman's word for what cannot be done to a container as it is.
+var errImproper = errors.New("container state improper")

@@ -47,7 +47,7 @@ type joinLists struct{ env, labels, groups, caps, namespaces, uids, gids, mounts
 // has a form of its own in the options is not in it.
 func standsAlone(o *Options) bool {
 	return o.Remove && !o.Detached && o.Seccomp == nil && o.Joins == nil && o.Pod == nil &&
-		len(o.Rlimits) == 0 && o.ShmSize == 0 && len(o.Annotations) == 0 && o.Health == nil && o.Limits == nil && len(o.Secrets) == 0 && o.Log == (Log{}) &&
+		len(o.Rlimits) == 0 && o.ShmSize == 0 && len(o.Annotations) == 0 && o.Health == nil && o.Limits == nil && len(o.Secrets) == 0 && o.Log == (Log{}) && o.Rare == nil &&
 		plainNetwork(o)
 }
 

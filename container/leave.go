@@ -31,7 +31,7 @@ func leavable(o *Options) bool {
 // happens. It knows frames without an Ethernet header alone.
 func (r *Running) waits() bool {
 	o := r.plan.o
-	return !o.Health.Checked() && o.Log.plain() && r.child.PIDFD >= 0 && len(r.ports) <= waiter.Most && !o.Slirp.Ethernet()
+	return !o.Health.Checked() && o.rare().Timeout == 0 && o.Log.plain() && r.child.PIDFD >= 0 && len(r.ports) <= waiter.Most && !o.Slirp.Ethernet()
 }
 
 // leave gives the container to the process that stays with it: our keeper, or

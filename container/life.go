@@ -22,10 +22,40 @@ func ParseSignal(text string) (unix.Signal, error) {
 	if n, err := strconv.Atoi(name); err == nil && n > 0 && n <= lastSignal {
 		return unix.Signal(n), nil
 	}
-	if s := unix.SignalNum("SIG" + strings.TrimPrefix(name, "SIG")); s != 0 {
+	name = strings.TrimPrefix(name, "SIG")
+	if s := unix.SignalNum("SIG" + name); s != 0 {
+		return s, nil
+	}
+	if s := realTime(name); s != 0 {
 		return s, nil
 	}
 	return 0, fmt.Errorf("invalid signal: %s", text)
+}
+
+// realTime reads RTMIN, RTMIN+3 or RTMAX-1. The C library keeps two signals
+// below its RTMIN for itself (signal(7)).
+func realTime(name string) unix.Signal {
+	const first, last = 34, 64
+	for _, base := range []struct {
+		name string
+		at   int
+	}{{"RTMIN", first}, {"RTMAX", last}} {
+		rest, ok := strings.CutPrefix(name, base.name)
+		if !ok {
+			continue
+		}
+		n := 0
+		if rest != "" {
+			var err error
+			if n, err = strconv.Atoi(rest); err != nil || rest[0] != '+' && rest[0] != '-' {
+				return 0
+			}
+		}
+		if s := base.at + n; s >= first && s <= last {
+			return unix.Signal(s)
+		}
+	}
+	return 0
 }
 
 // ErrNotRunning says that a container has no process to do it to.

@@ -47,6 +47,7 @@ const logTime = "2006-01-02T15:04:05.000000000-07:00"
 // Kubernetes' CRI: TIME STREAM F|P TEXT, where P is a line not ended yet.
 type logger struct {
 	fd     int // -1: no file
+	head   []byte
 	buffer []byte
 	rotation
 	journal *journal // in place of a file
@@ -110,31 +111,34 @@ func (l *logger) write(stream string, text []byte) {
 	if l.fd < 0 {
 		return
 	}
-	head := time.Now().AppendFormat(make([]byte, 0, 64), logTime)
-	head = append(append(head, ' '), stream...)
+	head := time.Now().AppendFormat(l.head[:0], logTime)
+	head = append(append(append(head, ' '), stream...), " F "...)
+	mark := len(head) - 2
 	out := l.buffer[:0]
 	if l.cut {
 		out = append(out, '\n')
 	}
 	for len(text) > 0 {
-		line, rest, ended := bytes.Cut(text, []byte{'\n'})
-		if l.limit > 0 && int64(len(line)) > l.limit {
-			line, rest, ended = text[:l.limit], text[l.limit:], false
-		}
-		mark := " F "
-		if !ended {
-			mark = " P "
+		size := bytes.IndexByte(text, '\n') + 1
+		if size == 0 || l.limit > 0 && int64(size) > l.limit {
+			size, head[mark] = len(text), 'P'
+			if l.limit > 0 {
+				size = min(size, int(l.limit))
+			}
 		}
 		begin := len(out)
-		out = append(append(append(append(out, head...), mark...), line...), '\n')
+		out = append(append(out, head...), text[:size]...)
+		if head[mark] == 'P' {
+			out, head[mark] = append(out, '\n'), 'F'
+		}
 		if l.limit > 0 && l.size+int64(len(out)) > l.limit && l.size+int64(begin) > 0 {
 			l.put(out[:begin])
 			l.rotate()
 			out = append(out[:0], out[begin:]...)
 		}
-		text = rest
+		text = text[size:]
 	}
-	l.buffer = out
+	l.head, l.buffer = head, out
 	l.put(out)
 }
 

@@ -83,6 +83,7 @@ func (i *Info) LogPath() string {
 // scan reads lines to the end of the file, and again as long as more says so.
 func scan(r io.Reader, q LogQuery, more func() (bool, error), each func(Line) error) error {
 	lines := bufio.NewReaderSize(r, 2*carrySize)
+	var parser lineParser
 	var begun []byte // of a line that is being written
 	for {
 		text, err := lines.ReadSlice('\n')
@@ -99,7 +100,7 @@ func scan(r io.Reader, q LogQuery, more func() (bool, error), each func(Line) er
 		if len(begun) > 0 {
 			text, begun = append(begun, text...), nil
 		}
-		line, ok := parseLine(text)
+		line, ok := parser.parse(text)
 		if !ok || line.Time.Before(q.Since) {
 			continue
 		}
@@ -112,16 +113,36 @@ func scan(r io.Reader, q LogQuery, more func() (bool, error), each func(Line) er
 	}
 }
 
-// parseLine reads TIME STREAM F|P TEXT.
-func parseLine(text []byte) (line Line, ok bool) {
+// lineParser reads lines. Many have the time of the one before: what was
+// written at once.
+type lineParser struct {
+	stamp []byte
+	at    time.Time
+}
+
+// parse reads TIME STREAM F|P TEXT.
+func (p *lineParser) parse(text []byte) (line Line, ok bool) {
 	stamp, rest, _ := bytes.Cut(text, []byte{' '})
 	stream, rest, _ := bytes.Cut(rest, []byte{' '})
 	mark, rest, found := bytes.Cut(rest, []byte{' '})
-	at, err := time.Parse(time.RFC3339Nano, string(stamp))
-	if err != nil || !found {
+	if !found {
 		return line, false
 	}
-	return Line{at, string(stream), bytes.TrimSuffix(rest, []byte{'\n'}), string(mark) == "F"}, true
+	if !bytes.Equal(stamp, p.stamp) {
+		at, err := time.Parse(time.RFC3339Nano, string(stamp))
+		if err != nil {
+			return line, false
+		}
+		p.stamp, p.at = append(p.stamp[:0], stamp...), at
+	}
+	line = Line{Time: p.at, Text: bytes.TrimSuffix(rest, []byte{'\n'}), Ended: string(mark) == "F"}
+	switch string(stream) {
+	case "stdout":
+		line.Stream = "stdout"
+	case "stderr":
+		line.Stream = "stderr"
+	}
+	return line, true
 }
 
 // logWatch waits for more to read.

@@ -194,8 +194,7 @@ func (f *logFiles) next() (more bool, err error) {
 			f.over = true
 			return true, nil
 		case n < 0 && !linked(f.file):
-			f.Lost = true
-			return true, f.oldest()
+			return f.passedOver()
 		case n > 0:
 			file, err := f.younger(n, time.Now().After(end))
 			if err == nil && f.index() == n {
@@ -212,6 +211,19 @@ func (f *logFiles) next() (more bool, err error) {
 			return false, nil // its rl was killed while it renamed
 		}
 	}
+}
+
+// passedOver is for a file that is gone: with --rm all are.
+func (f *logFiles) passedOver() (more bool, err error) {
+	if !f.rotated {
+		return false, nil
+	}
+	err = f.oldest()
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	f.Lost = true
+	return true, err
 }
 
 // renaming is how long a number may be missing.

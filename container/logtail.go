@@ -39,6 +39,7 @@ func seekTail(file *os.File, lines int, newest bool) (found int, err error) {
 	if err != nil || lines == 0 {
 		return 0, err
 	}
+	var parser lineParser
 	end := start         // of the line that is looked for next
 	var beginning []byte // what was read of that line
 	for start > 0 {
@@ -54,7 +55,7 @@ func seekTail(file *os.File, lines int, newest bool) (found int, err error) {
 			if begin == 0 && start > 0 {
 				break
 			}
-			if line, ok := parseLine(text[begin:]); ok && (line.Ended || newest) {
+			if line, ok := parser.parse(text[begin:]); ok && (line.Ended || newest) {
 				if found == lines {
 					_, err = file.Seek(end, io.SeekStart)
 					return found, err

@@ -146,7 +146,7 @@ func (p *plan) graft(t tree) {
 
 // reopen makes shared.target the new mount: until now it is what lies below.
 func (p *plan) reopen() {
-	p.park(p.place, p.resolve(p.place, unix.O_PATH, 0).Save(), p.shared.target)
+	p.park(p.place, p.resolve(p.place, unix.O_PATH|p.links, 0).Save(), p.shared.target)
 }
 
 // mountAttrSize is MOUNT_ATTR_SIZE_VER0.

@@ -102,6 +102,17 @@ type Options struct {
 	volumes          []*storage.Volume // held
 	anonymousVolumes []string          // made for this container
 
+	Rare *Rare `json:",omitzero"`
+
+	PreserveFDs  int      `json:"-"`         // descriptors from 3 on that the program gets
+	ListenFDs    int      `json:"-"`         // the first of them, for sd_listen_fds(3)
+	ListenNames  []string `json:"-"`         // LISTEN_FDNAMES=...
+	NotifySocket string   `json:"-"`         // for sd_notify(3)
+	HostName     string   `json:",omitzero"` // the user's on the host, with KeepID
+
+	Keys  []byte                `json:"-"` // that leave a terminal; none: nobody can leave
+	Leave func(id string) error `json:"-"` // lets the user go
+
 	Stdin          *os.File `json:"-"`
 	Stdout, Stderr *os.File `json:"-"`
 }

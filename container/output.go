@@ -37,6 +37,7 @@ type outPipe struct {
 	ours   int // the end we read
 	theirs int // the container's
 	to     int // where it goes beside the log; -1: nowhere
+	busy   bool
 }
 
 // newOutput makes the pipes. to are descriptors of ours, or -1.
@@ -76,20 +77,25 @@ func (o *output) abandon() {
 	o.log.close()
 }
 
-// carrySize is that of a pipe.
-const carrySize = 64 << 10
+// carrySize is that of a pipe. One that is full is made larger, so that reader
+// and writer wait for each other less often; not by much, as all pipes of a user
+// share a limit (pipe(7), pipe-user-pages-soft).
+const (
+	carrySize = 64 << 10
+	busySize  = 256 << 10
+)
 
 func (o *output) carry() {
 	defer close(o.done)
 	buffer := make([]byte, carrySize)
 	poll := make([]unix.PollFd, len(o.pipes))
-	open := 0
+	left := 0
 	for _, p := range o.pipes {
 		if p.ours >= 0 {
-			open++
+			left++
 		}
 	}
-	for open > 0 {
+	for left > 0 {
 		for i, p := range o.pipes {
 			poll[i] = unix.PollFd{Fd: int32(p.ours), Events: unix.POLLIN} // -1 is passed over
 		}
@@ -97,10 +103,21 @@ func (o *output) carry() {
 			return
 		}
 		for i, p := range o.pipes {
-			if poll[i].Revents != 0 && !o.take(p, buffer) {
+			if poll[i].Revents == 0 {
+				continue
+			}
+			n, open := o.take(p, buffer)
+			if n == carrySize && len(buffer) == carrySize {
+				buffer = make([]byte, busySize)
+			}
+			if n == carrySize && !p.busy {
+				_, _ = unix.FcntlInt(uintptr(p.ours), unix.F_SETPIPE_SZ, busySize)
+				p.busy = true
+			}
+			if !open {
 				unix.Close(p.ours)
 				p.ours = -1
-				open--
+				left--
 			}
 		}
 	}
@@ -108,16 +125,16 @@ func (o *output) carry() {
 
 // take carries what is there. False ends the stream: also when our own is
 // gone, so that the container learns of it as if it had written itself.
-func (o *output) take(p *outPipe, buffer []byte) bool {
+func (o *output) take(p *outPipe, buffer []byte) (n int, open bool) {
 	n, err := unix.Read(p.ours, buffer)
 	if errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN) {
-		return true
+		return 0, true
 	}
 	if n <= 0 || err != nil {
-		return false
+		return 0, false
 	}
 	o.log.write(p.stream, buffer[:n])
-	return p.to < 0 || writeAll(p.to, buffer[:n]) == nil
+	return n, p.to < 0 || writeAll(p.to, buffer[:n]) == nil
 }
 
 // lingering is how long what the container wrote is awaited after its end:

@@ -33,6 +33,7 @@ type plan struct {
 	ids    userns.Map
 	files  files
 	root   userns.Slot
+	links  uint64 // O_NOFOLLOW: a mount point may be a link
 	place  string // in the container, of shared.target
 	shared shared
 	out    *output // nil: our own streams are the container's
@@ -51,7 +52,8 @@ type files struct {
 	merged, overlay         string // mount point of the root; overlay options
 	layers                  string // where the options' lower directories are named from
 	hosts, resolv, hostname string
-	init                    int // descriptor of the init program
+	passwd, group           string // "": the image's
+	init                    int    // descriptor of the init program
 	seccomp                 []byte
 	seccompFlags            uint
 }
@@ -62,6 +64,7 @@ type shared struct{ target, mount, terminal, console, tun int }
 
 func (p *plan) build() error {
 	p.cgroupNamespace()
+	p.oomScore()
 	p.detach()
 	p.becomeRoot()
 	p.network()
@@ -69,6 +72,7 @@ func (p *plan) build() error {
 		return err
 	}
 	p.terminal()
+	p.sysctls()
 	p.masks()
 	p.pivot()
 	return p.process()
@@ -93,7 +97,7 @@ func (p *plan) becomeRoot() {
 // rootfs mounts the root and everything below it.
 func (p *plan) rootfs() error {
 	p.Do("setting umask", "0", unix.SYS_UMASK, userns.Int(0))
-	if p.o.Rootfs != "" {
+	if p.o.Rootfs != "" && !p.o.rare().RootfsOverlay {
 		p.park(p.files.merged, p.Do("opening", p.files.merged, unix.SYS_OPENAT, userns.Int(unix.AT_FDCWD), p.Str(p.files.merged),
 			userns.Int(unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC), userns.Int(0)).Save(), p.shared.target)
 		p.graft(tree{object: p.o.Rootfs, dir: userns.Int(unix.AT_FDCWD), path: p.o.Rootfs, source: p.o.Rootfs, recursive: true})
@@ -114,15 +118,26 @@ func (p *plan) rootfs() error {
 			p.devices()
 		}
 	}
-	for _, own := range [][2]string{{p.files.hosts, "/etc/hosts"}, {p.files.resolv, "/etc/resolv.conf"}, {p.files.hostname, "/etc/hostname"}} {
+	for _, own := range [][2]string{{p.files.hosts, "/etc/hosts"}, {p.files.resolv, "/etc/resolv.conf"}, {p.files.hostname, "/etc/hostname"},
+		{p.files.passwd, "/etc/passwd"}, {p.files.group, "/etc/group"}} {
 		if own[0] != "" && !p.overridden(own[1]) {
 			if err := p.mount(specs.Mount{Source: own[0], Destination: own[1], Type: "bind", Options: []string{"bind"}}); err != nil {
 				return err
 			}
 		}
 	}
+	if zone := p.o.rare().Zone; zone != "" && !p.overridden(zonePlace) {
+		// A link there, which may lead nowhere, is covered itself.
+		p.links = unix.O_NOFOLLOW
+		if err := p.mount(specs.Mount{Source: zone, Destination: zonePlace, Type: "bind", Options: []string{"bind", "ro"}}); err != nil {
+			return err
+		}
+		p.links = 0
+	}
 	return p.secrets(path.Dir(p.files.merged))
 }
+
+const zonePlace = "/etc/localtime"
 
 func (p *plan) overridden(destination string) bool {
 	for _, m := range p.o.Mounts {
@@ -149,7 +164,7 @@ func (p *plan) target(name string, directory bool) string {
 	name = path.Clean("/" + name)
 	p.place = name
 	there := p.NewLabel()
-	found := p.resolve(name, unix.O_PATH, 0).Then(there).Ignore(unix.ENOENT)
+	found := p.resolve(name, unix.O_PATH|p.links, 0).Then(there).Ignore(unix.ENOENT)
 	slot := found.Save()
 	p.parents(name)
 	if directory {
@@ -158,7 +173,7 @@ func (p *plan) target(name string, directory bool) string {
 		made := p.resolve(name, unix.O_CREAT|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o644)
 		p.close(made.Save())
 	}
-	again := p.resolve(name, unix.O_PATH, 0).Save()
+	again := p.resolve(name, unix.O_PATH|p.links, 0).Save()
 	end := p.NewLabel()
 	p.park(name, again, p.shared.target)
 	p.Jump(end)
@@ -228,5 +243,8 @@ func (p *plan) pivot() {
 	p.Do("changing directory to", "/", unix.SYS_CHDIR, p.Str("/"))
 	if !p.o.HostUTS && p.owns(unix.CLONE_NEWUTS) {
 		p.Do("setting hostname", p.spec.Hostname, unix.SYS_SETHOSTNAME, p.Str(p.spec.Hostname), userns.Int(len(p.spec.Hostname)))
+		if domain := p.spec.Domainname; domain != "" {
+			p.Do("setting domain name", domain, unix.SYS_SETDOMAINNAME, p.Str(domain), userns.Int(len(domain)))
+		}
 	}
 }

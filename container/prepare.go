@@ -40,24 +40,21 @@ func prepare(h Host, o *Options, c *storage.Container, j *joined) (*storage.Cont
 			return c, p, err
 		}
 	}
-	p.files.merged = c.Merged
+	if p.files.merged = c.Merged; o.rare().RootfsOverlay {
+		c.Lower = o.Rootfs
+	}
 	p.files.layers, p.files.overlay = c.OverlayOptions(o.Remove)
 	if user := spec.Process.User; !mapped(h.IDs, user) {
 		return c, p, fmt.Errorf("user %d:%d: not in the container's id map; %s", user.UID, user.GID, first(h.Notice, "its ids end below"))
 	}
-	if err = p.generate(c.Dir); err == nil {
-		err = p.program()
+	for _, step := range []func() error{
+		func() error { return p.generate(c.Dir) }, func() error { return p.accounts(root, c.Dir) }, p.program, p.reserve, func() error { return p.capture(c.Dir) },
+	} {
+		if err = step(); err != nil {
+			return c, p, err
+		}
 	}
-	if err == nil {
-		err = p.reserve()
-	}
-	if err == nil {
-		err = p.capture(c.Dir)
-	}
-	if err == nil {
-		err = p.build()
-	}
-	return c, p, err
+	return c, p, p.build()
 }
 
 // makeDirectory: what is removed at its end needs a record only if it lives.
@@ -210,7 +207,7 @@ func (p *plan) reserve() error {
 	switch {
 	case p.o.pauses():
 		p.files.init, err = userns.Memory("rl-pause", initbin.Pause())
-	case p.o.Init:
+	case p.o.ownInit():
 		p.files.init, err = userns.Memory("rl-init", initbin.Program())
 	}
 	return err

@@ -31,6 +31,7 @@ func (p *plan) process() error {
 		return err
 	}
 	p.bounding(mask)
+	p.personality()
 	if !process.NoNewPrivileges {
 		p.filter() // only CAP_SYS_ADMIN may set one without no_new_privs
 	}
@@ -185,13 +186,13 @@ func (p *plan) exec() {
 		env = mergeEnv(env, p.o.secretEnv()) // in no specification that is written
 	}
 	// Not closed but marked: execve closes them, after the last one was used.
-	p.Do("closing", "descriptors", unix.SYS_CLOSE_RANGE, userns.Int(3), userns.Int(int64(^uint32(0))), userns.Int(unix.CLOSE_RANGE_CLOEXEC)).Ignore()
+	p.Do("closing", "descriptors", unix.SYS_CLOSE_RANGE, userns.Int(3+p.o.PreserveFDs), userns.Int(int64(^uint32(0))), userns.Int(unix.CLOSE_RANGE_CLOEXEC)).Ignore()
 	if p.o.pauses() {
 		p.ExecFD(userns.Int(p.files.init), "pause", process.Args, nil)
 		return
 	}
 	paths := candidates(process.Args[0], env)
-	if p.o.Init {
+	if p.o.ownInit() {
 		argv := append(append([]string{"rl-init"}, paths...), "")
 		p.ExecFD(userns.Int(p.files.init), "rl-init", append(argv, process.Args...), env)
 		return

@@ -3,6 +3,7 @@ package container
 import (
 	"fmt"
 	"strconv"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -72,6 +73,7 @@ func Resume(h Host, id, there string) (*Running, error) {
 	if o.Health.Checked() {
 		go r.watchHealth(o.Health)
 	}
+	r.limitLife(time.Until(info.State.Started.Add(time.Duration(o.rare().Timeout) * time.Second)))
 	err = r.attend()
 	r.takeSignals()
 	return r, err

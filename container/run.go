@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -128,6 +129,7 @@ func start(h Host, o *Options, c *storage.Container, by starter) (r *Running, er
 	if j.forks() {
 		h.IDs = j.ids
 	} else if o.KeepID {
+		o.HostName = h.User.Name
 		o.User = first(o.User, fmt.Sprintf("%d:%d", h.User.UID, h.User.GID))
 		if h.IDs, err = userns.KeepID(h.IDs, h.User); err != nil {
 			return nil, err
@@ -182,6 +184,10 @@ func (r *Running) settleIn(by starter) (err error) {
 	}
 	if err == nil && !leaves {
 		err = r.attend()
+	}
+	if err == nil && (o.Rare != nil || o.NotifySocket != "") {
+		r.limitLife(time.Duration(o.rare().Timeout) * time.Second)
+		err = o.notify(r.monitor())
 	}
 	if err == nil && r.plan.sharesPIDs() {
 		r.state.Space = space(r.child.PID)

@@ -58,6 +58,7 @@ func newSpec(o *Options, root imageRoot) (*specs.Spec, error) {
 	if !o.Privileged && !o.Unconfined {
 		spec.Linux.Seccomp = o.Seccomp
 	}
+	o.apply(spec)
 	return spec, nil
 }
 
@@ -98,6 +99,9 @@ func environment(o *Options, image []string, home string) []string {
 	env := []string{defaultPath, "HOSTNAME=" + o.Hostname, "HOME=" + home, "container=rl"}
 	if o.TTY {
 		env = append(env, "TERM=xterm")
+	}
+	if o.Rare != nil {
+		return mergeEnv(o.Rare.defaults(mergeEnv(mergeEnv(env, o.HostEnv), image)), o.Env)
 	}
 	return mergeEnv(mergeEnv(env, o.HostEnv), append(append([]string{}, image...), o.Env...))
 }
@@ -162,7 +166,7 @@ func defaultMounts(o *Options) []specs.Mount {
 		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
 		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
 		{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"}},
-		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: []string{"nosuid", "noexec", "nodev", "mode=1777", fmt.Sprintf("size=%d", shm)}},
+		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: []string{"nosuid", "noexec", "nodev", "mode=1777", fmt.Sprintf("size=%d", max(0, shm))}},
 		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
 	}
 	if o.foreignTo(o.HostPID, unix.CLONE_NEWPID) { // proc can be mounted only by the owner of the pid namespace

@@ -83,6 +83,9 @@ func (r *Running) introduce() error {
 	return nil
 }
 
+// Monitor is the number of the process that stays with the container.
+func (r *Running) Monitor() int { return r.monitor() }
+
 // monitor is the process that stays with the container.
 func (r *Running) monitor() int {
 	if r.keeper != nil {

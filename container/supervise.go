@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -53,6 +54,14 @@ type Running struct {
 	input      *inputServer
 	ports      []netconfig.Listener
 	segment    *segment
+	timedOut   int32
+
+	// Of a terminal that can be left: see detach.go.
+	keys         *os.File
+	screen       *screen
+	console      *os.File
+	modes        *term.State // of our terminal, before
+	closeConsole func()
 }
 
 // PID is the number of the container's first process on the host.
@@ -69,7 +78,7 @@ func (r *Running) guard() error {
 	if r.keeper != nil {
 		supervisor = r.keeper.PIDFD
 	}
-	if r.host.IDs.Single() || r.plan.o.Init || r.plan.o.pauses() || r.child.PIDFD < 0 || supervisor < 0 {
+	if r.host.IDs.Single() || r.plan.o.ownInit() || r.plan.o.pauses() || r.child.PIDFD < 0 || supervisor < 0 {
 		return nil
 	}
 	// Not waited for: it outlives us, or ends with the container, as we do.
@@ -234,6 +243,9 @@ func (r *Running) serve(serve Serve) (io.Closer, error) {
 }
 
 func (r *Running) status(drained func()) error {
+	if r.keys != nil {
+		r.awaitKeys()
+	}
 	status, err := r.child.Wait()
 	if err != nil {
 		return err
@@ -249,6 +261,9 @@ func (r *Running) status(drained func()) error {
 	}
 	if r.plan.out != nil {
 		r.plan.out.finish()
+	}
+	if atomic.LoadInt32(&r.timedOut) != 0 {
+		return Exit{TimedOut}
 	}
 	if status.Signaled() {
 		return Exit{128 + int(status.Signal())}
@@ -314,20 +329,28 @@ func (r *Running) attach(log *logger) (restore, done func()) {
 	p.shared.console = -1
 	unix.Close(p.shared.terminal) // our copy of the peer would keep the terminal open
 	p.shared.terminal = -1
-	restore = func() { console.Close(); log.close() }
-	to := []io.Writer{log}
+	r.console, r.screen = console, &screen{log: log}
+	r.closeConsole = func() { console.Close(); r.screen.close() }
 	if p.o.Detached {
-		restore = r.typed(console, restore)
+		r.closeConsole = r.typed(console, r.closeConsole)
 	} else {
-		to = append(to, p.o.Stdout)
-		restore = join(p.o, console, restore)
+		r.screen.out = p.o.Stdout
+		r.join(p.o, console)
 	}
 	output := make(chan struct{})
 	go func() {
 		defer close(output)
-		_, _ = io.Copy(io.MultiWriter(to...), console)
+		_, _ = io.Copy(r.screen, console)
 	}()
-	return restore, func() { <-output }
+	return r.restore, func() { <-output }
+}
+
+// restore is for the end, whether the user is there or not.
+func (r *Running) restore() {
+	if r.modes != nil {
+		_ = term.Restore(int(r.plan.o.Stdin.Fd()), r.modes)
+	}
+	r.closeConsole()
 }
 
 // typed lets others type to a terminal that is not ours.
@@ -356,15 +379,14 @@ func (r *Running) typed(console *os.File, before func()) (restore func()) {
 }
 
 // join makes our terminal raw, and carries its size and what is typed.
-func join(o *Options, console *os.File, before func()) (restore func()) {
-	restore = before
+func (r *Running) join(o *Options, console *os.File) {
 	if term.IsTerminal(int(o.Stdin.Fd())) {
-		if old, err := term.MakeRaw(int(o.Stdin.Fd())); err == nil {
-			restore = func() { _ = term.Restore(int(o.Stdin.Fd()), old); before() }
-		}
+		r.modes, _ = term.MakeRaw(int(o.Stdin.Fd()))
 		resize(o.Stdin, console)
 	}
-	if o.Interactive {
+	if len(o.Keys) > 0 && r.modes != nil && r.child.PIDFD >= 0 && r.watchKeys() == nil {
+		go r.typeUntil(o, console)
+	} else if o.Interactive {
 		go func() {
 			_, err := io.Copy(console, o.Stdin)
 			if err == nil && !term.IsTerminal(int(o.Stdin.Fd())) {
@@ -372,7 +394,25 @@ func join(o *Options, console *os.File, before func()) (restore func()) {
 			}
 		}()
 	}
-	return restore
+}
+
+// typeUntil carries what is typed until the keys that leave.
+func (r *Running) typeUntil(o *Options, console *os.File) {
+	filter := KeyFilter{Keys: o.Keys}
+	buffer := make([]byte, 4096)
+	for {
+		n, err := o.Stdin.Read(buffer)
+		text, leave := filter.Pass(buffer[:n])
+		if len(text) > 0 {
+			_, _ = console.Write(text)
+		}
+		if leave {
+			r.pressed()
+		}
+		if leave || err != nil {
+			return
+		}
+	}
 }
 
 // resize keeps the container's terminal as large as ours.

@@ -61,6 +61,9 @@ func LocalName(s string) (string, error) {
 func parse(s string) (r Reference, short bool, err error) {
 	s = strings.TrimPrefix(s, "docker://")
 	m := grammar().FindStringSubmatch(s)
+	if m == nil && strings.ToLower(s) != s && grammar().MatchString(strings.ToLower(s)) {
+		return r, false, fmt.Errorf("invalid reference format: repository name %q must be lowercase", s)
+	}
 	if m == nil || len(s) > maxName+140 {
 		return r, false, fmt.Errorf("invalid reference format: %q is not [REGISTRY/]NAME[:TAG][@DIGEST]", s)
 	}

@@ -17,6 +17,7 @@ type Container struct {
 	ID, Name            string
 	Dir                 string
 	Upper, Work, Merged string
+	Lower               string // a directory below Upper, in place of an image's
 
 	dirs  Dirs
 	base  string   // of Dir, while the container is there

@@ -77,7 +77,7 @@ func (d Dirs) claimName(name, dir string) error {
 	err := os.Symlink(path.Join("../containers", path.Base(dir)), file)
 	if errors.Is(err, os.ErrExist) {
 		holder, _ := os.Readlink(file)
-		return fmt.Errorf("the container name %q %w by %s: remove that container, or give another name", name, ErrNameTaken, d.entry(path.Base(holder)).ID)
+		return fmt.Errorf("the container name %q %w by %s. You have to remove that container to be able to reuse that name: or give another name", name, ErrNameTaken, d.entry(path.Base(holder)).ID)
 	}
 	return err
 }

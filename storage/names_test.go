@@ -53,10 +53,10 @@ func TestRename(t *testing.T) {
 	c := create(t, d, "0123456789ab", "old", false)
 	e := d.entry(c.base)
 	failed := errors.New("no")
-	if err := d.Rename(e, "new", func() (string, []byte, error) { return "", nil, failed }); !errors.Is(err, failed) || exists(filepath.Join(d.taken(), "new")) {
+	if err := d.Rename(e, "new", func() (Renaming, error) { return Renaming{}, failed }); !errors.Is(err, failed) || exists(filepath.Join(d.taken(), "new")) {
 		t.Errorf("Rename = %v, want %v and no new name", err, failed)
 	}
-	if err := d.Rename(e, "new", func() (string, []byte, error) { return "old", []byte("{1}"), nil }); err != nil {
+	if err := d.Rename(e, "new", func() (Renaming, error) { return Renaming{"old", RecordFile, []byte("{1}")}, nil }); err != nil {
 		t.Fatal(err)
 	}
 	found, err := d.FindContainer("new")

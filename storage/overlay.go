@@ -15,6 +15,9 @@ func (c *Container) OverlayOptions(volatile bool) (base, options string) {
 	if c.image != nil {
 		base, lower = lowerDirs(c.image.Layers)
 	}
+	if c.Lower != "" {
+		lower = append(lower, escapeLower(c.Lower))
+	}
 	if base == "" {
 		base = "/"
 	}

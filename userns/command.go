@@ -125,9 +125,9 @@ func begin(s *Script, path string, argv, env []string, stdio [3]int, c Config, m
 }
 
 // Session starts our own binary again under the name role, in a session of its
-// own, with report as its descriptor 3 and no input. It dies with us unless it
-// clears its parent-death signal.
-func Session(role string, args []string, report int) (*Process, error) {
+// own, with no input, with our descriptors from 3 to keep+2, and with report as
+// the next. It dies with us unless it clears its parent-death signal.
+func Session(role string, args []string, report, keep int) (*Process, error) {
 	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("opening /dev/null: %w", err)
@@ -135,11 +135,23 @@ func Session(role string, args []string, report int) (*Process, error) {
 	defer unix.Close(null)
 	s := NewScript(smallScript)
 	s.Do("starting session", "", unix.SYS_SETSID)
-	high := s.Do("moving", "a descriptor", unix.SYS_FCNTL, Int(report), Int(unix.F_DUPFD_CLOEXEC), Int(4)).Save()
-	s.Do("moving", "a descriptor", unix.SYS_DUP3, high.Arg(), Int(3), Int(0))
-	s.Do("closing", "descriptors", unix.SYS_CLOSE_RANGE, Int(4), Int(int64(^uint32(0))), Int(unix.CLOSE_RANGE_CLOEXEC)).Ignore()
-	return launch(s, "/proc/self/exe", append([]string{role}, args...), os.Environ(), [3]int{null, 1, 2}, Config{OwnFiles: true}, nil)
+	return reporting(s, role, args, report, keep, null)
 }
+
+// Beside is Session without a session of its own, and with our input.
+func Beside(role string, args []string, report, keep int) (*Process, error) {
+	return reporting(NewScript(smallScript), role, args, report, keep, 0)
+}
+
+func reporting(s *Script, role string, args []string, report, keep, stdin int) (*Process, error) {
+	high := s.Do("moving", "a descriptor", unix.SYS_FCNTL, Int(report), Int(unix.F_DUPFD_CLOEXEC), Int(4+keep)).Save()
+	s.Do("moving", "a descriptor", unix.SYS_DUP3, high.Arg(), Int(3+keep), Int(0))
+	s.Do("closing", "descriptors", unix.SYS_CLOSE_RANGE, Int(4+keep), Int(int64(^uint32(0))), Int(unix.CLOSE_RANGE_CLOEXEC)).Ignore()
+	return launch(s, "/proc/self/exe", append([]string{role}, args...), os.Environ(), [3]int{stdin, 1, 2}, Config{OwnFiles: true}, nil)
+}
+
+// Forward passes signals on to the program from now on.
+func (p *Process) Forward(signals ...unix.Signal) error { return p.child.Forward(signals...) }
 
 // Detached starts a static program of ours, given as an ELF file, with files as
 // its descriptors 3 and up and nothing else open. It does not die with us.

@@ -18,10 +18,11 @@ var Begun = begin(os.Args)
 // nothing more ends the process here.
 func begin(args []string) *container.Running {
 	monitor := args[0] == RoleMonitor
-	if monitor {
+	second := monitor || args[0] == RoleTerminal
+	if second {
 		runtime.LockOSThread() // the one thread that stays must be the one that clears the parent-death signal
 	}
-	if len(args) < 3 || !monitor && !self.IsCommandLine(args[0]) {
+	if len(args) < 3 || !second && !self.IsCommandLine(args[0]) {
 		return nil
 	}
 	streams := Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
@@ -29,9 +30,9 @@ func begin(args []string) *container.Running {
 	var err error
 	switch {
 	case args[1] == "run":
-		running, err = beginRun(args, streams, monitor)
+		running, err = beginRun(args, streams, second)
 	case args[1] == "exec" && !monitor:
-		running, err = beginExec(args[2:], streams)
+		running, err = beginExec(args, streams, second)
 	case args[1] == container.ResumeWord && monitor && len(args) > 3:
 		running, err = resume(args[2], args[3])
 	case args[1] == "start" && monitor:
@@ -54,15 +55,17 @@ func begin(args []string) *container.Running {
 	return nil
 }
 
-func beginRun(args []string, s Streams, monitor bool) (*container.Running, error) {
+func beginRun(args []string, s Streams, second bool) (*container.Running, error) {
 	set := flags.New("run")
 	set.SetInterspersed(false)
 	run := New(set)
 	switch err := set.Parse(args[2:]); {
 	case err != nil:
 		return nil, errCold
-	case run.Detached && !monitor:
-		return nil, run.Away(s, set.Args(), args[2:], nil)
+	case !second:
+		if done, err := run.Apart(s, set.Args(), args[2:], nil); done {
+			return nil, err
+		}
 	}
 	return run.Start(s, set.Args(), nil)
 }

@@ -17,12 +17,14 @@ import (
 func (o *Run) check(cold *Cold) error {
 	bad := func(format string, a ...any) error { return UsageError{fmt.Sprintf(format, a...), "run"} }
 	switch o.pull {
-	case "missing", "always", "never":
+	case "missing", "always", "never", "newer":
+	case "ifnotpresent", "ifmissing":
+		o.pull = "missing"
 	default:
-		return bad("--pull %s: missing, always or never", o.pull)
+		return bad("unsupported pull policy %q: --pull missing, always, never or newer", o.pull)
 	}
 	if o.WorkingDir != "" && !strings.HasPrefix(o.WorkingDir, "/") {
-		return bad("--workdir %s: it must be an absolute path", o.WorkingDir)
+		return bad("--workdir: the working directory '%s' is invalid, it needs to be an absolute path", o.WorkingDir)
 	}
 	if o.Name != "" && !validName(o.Name) {
 		return bad("--name %s: letters, digits, _ . and -, a letter or digit first", o.Name)
@@ -32,7 +34,7 @@ func (o *Run) check(cold *Cold) error {
 	}
 	network := func() error { return o.checkNetwork(cold) }
 	mounts := func() error { return o.checkMounts(cold) }
-	for _, step := range []func() error{func() error { return o.checkPod(cold) }, o.checkNamespaces, network, o.checkSecurity, o.checkLimits, o.checkEnvironment, mounts, o.checkLife} {
+	for _, step := range []func() error{func() error { return o.checkPod(cold) }, o.checkNamespaces, network, o.checkSecurity, o.checkLimits, o.checkEnvironment, mounts, o.checkLife, o.checkRare} {
 		if err := step(); errors.Is(err, errCold) {
 			return err
 		} else if err != nil {
@@ -82,7 +84,11 @@ func (o *Run) checkSecurity() error {
 
 func (o *Run) checkLimits() error {
 	for _, text := range o.ulimits {
+		if text == "host" { // ours are the container's, unless it is given others
+			continue
+		}
 		name, value, ok := strings.Cut(text, "=")
+		name = strings.ToLower(strings.TrimPrefix(strings.ToUpper(name), "RLIMIT_"))
 		soft, hard, both := strings.Cut(value, ":")
 		if !both {
 			hard = soft
@@ -93,13 +99,23 @@ func (o *Run) checkLimits() error {
 			return fmt.Errorf("--ulimit %s: NAME=SOFT[:HARD] with SOFT at most HARD", text)
 		}
 		if !container.KnownLimit(name) {
-			return fmt.Errorf("--ulimit %s: unknown limit", text)
+			return fmt.Errorf("ulimit option %q requires name=SOFT:HARD, failed to be parsed: invalid ulimit type: %s", text, name)
 		}
 		o.Rlimits = append(o.Rlimits, specs.POSIXRlimit{Type: name, Soft: s, Hard: h})
 	}
 	var err error
-	if o.Limits, err = o.limits.parse(); err != nil || o.shm == "" {
+	if o.Limits, err = o.limits.parse(); err != nil {
 		return err
+	}
+	switch o.shm {
+	case "":
+		return nil
+	case "0":
+		o.ShmSize = -1 // no limit but the memory's
+		return nil
+	}
+	if o.HostIPC {
+		return errors.New("conflicting options: --shm-size and --ipc host")
 	}
 	size, err := parseSize(o.shm)
 	o.ShmSize = size
@@ -113,19 +129,21 @@ func limit(text string) (uint64, error) {
 	return strconv.ParseUint(text, 10, 64)
 }
 
-// parseSize reads docker's sizes: a number with b, k, m or g.
+// parseSize reads docker's sizes: a number, also with a fraction, and b, k, m,
+// g, t or p, or kb, kib and so on, which are the same.
 func parseSize(text string) (int64, error) {
 	number := strings.TrimSuffix(strings.ToLower(text), "b")
-	shift := 0
-	if at := strings.IndexAny(number, "kmg"); at >= 0 && at == len(number)-1 {
-		shift = 10 * (1 + strings.IndexByte("kmg", number[at]))
-		number = number[:at]
+	number = strings.TrimSuffix(number, "i")
+	unit := 1.0
+	if at := strings.IndexAny(number, "kmgtp"); at >= 0 && at == len(number)-1 {
+		unit = float64(int64(1) << (10 * (1 + strings.IndexByte("kmgtp", number[at]))))
+		number = strings.TrimSpace(number[:at])
 	}
-	size, err := strconv.ParseInt(number, 10, 64)
-	if err != nil || size <= 0 || size<<shift>>shift != size {
+	size, err := strconv.ParseFloat(number, 64)
+	if size *= unit; err != nil || !(size >= 1 && size < 1<<62) || strings.ContainsAny(number, "einpx") {
 		return 0, fmt.Errorf("size %q: a positive number with b, k, m or g", text)
 	}
-	return size << shift, nil
+	return int64(size), nil
 }
 
 func (o *Run) checkEnvironment() (err error) {

@@ -89,7 +89,7 @@ func (o *Run) checkRestart() error {
 	}
 	policy := o.Restart
 	if policy != container.RestartNo && o.Remove {
-		return errors.New("conflicting options: --restart and --rm")
+		return errors.New(`conflicting options: cannot specify both --restart and --rm: the --rm option conflicts with --restart, when the restartPolicy is not "" and "no"`)
 	}
 	if policy != container.RestartNo && !o.Detached && o.flags.Name() == "run" {
 		return fmt.Errorf("--restart %s: in the foreground a container ends with rl; add --detach", o.restart)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -34,11 +35,12 @@ type Run struct {
 	health                                                        health
 	limits                                                        limits
 	seccomp                                                       string // path of a profile
-	rootfs                                                        bool
+	rootfs, printID                                               bool
 	logOpts, notes                                                []string
 	attached                                                      attached
 	pod, podFile                                                  string
 	unlock                                                        func() // the pod
+	rare                                                          rare
 	flags                                                         *flags.Set
 }
 
@@ -70,7 +72,7 @@ func New(f *flags.Set) *Run {
 	f.StringArrayVar(&o.securityOpt, "security-opt", nil, "seccomp=FILE|unconfined, no-new-privileges[=false], unmask=ALL")
 	f.BoolVar(&o.Init, "init", false, "run an init that reaps and passes on signals")
 	f.BoolVar(&o.Privileged, "privileged", false, "all capabilities of the user namespace, no filter, no masks")
-	f.StringVar(&o.pull, "pull", "missing", "missing|always|never")
+	f.StringVar(&o.pull, "pull", "missing", "missing|always|never|newer")
 	f.StringVar(&o.platform, "platform", "", "OS/ARCH[/VARIANT] of the image")
 	f.BoolVar(&o.rootfs, "rootfs", false, "IMAGE is a directory")
 	f.StringArrayVarP(&o.labels, "label", "l", nil, "NAME[=VALUE], for filters and people")
@@ -79,6 +81,7 @@ func New(f *flags.Set) *Run {
 	f.StringArrayVar(&o.logOpts, "log-opt", nil, "max-size=SIZE, max-file=NUMBER, path=FILE, tag=TEXT")
 	o.health.flags(f)
 	o.limits.runFlags(f)
+	o.rare.flags(f)
 	f.StringVar(&o.restart, "restart", "no", "no|on-failure[:MOST]|always|unless-stopped")
 	f.StringVar(&o.StopSignal, "stop-signal", "", "signal that stop sends (default: the image's, or TERM)")
 	f.StringVar(&o.stopTimeout, "stop-timeout", "10", "seconds from there to KILL")
@@ -103,7 +106,7 @@ func New(f *flags.Set) *Run {
 // does without.
 type Cold struct {
 	// Find gives the image, and brings it or makes it when it is not there.
-	Find func(h container.Host, ref, pull, platform string) (*storage.Image, error)
+	Find func(h container.Host, w Wanted) (*storage.Image, error)
 	// Seccomp resolves a profile, or the default one when text is nil.
 	Seccomp func(text []byte, caps []string) (*specs.LinuxSeccomp, error)
 	// Network reads the options of --network slirp; the others refuse a wrong
@@ -126,42 +129,65 @@ type Cold struct {
 	Pod func(h container.Host, c *Cold, name string, starts bool) (pod *container.Pod, unlock func(), err error)
 }
 
+// Wanted is an image that a container is to be made of.
+type Wanted struct {
+	Ref, Pull, Platform string
+	Quiet               bool
+}
+
 // errCold says that a start needs what Cold has. Nothing was done yet.
 var errCold = errors.New("the start needs more than package start has")
 
 // Start checks everything before any work starts. Without cold it gives up
 // with errCold before it has done anything that a second try would notice.
 func (o *Run) Start(s Streams, args []string, cold *Cold) (*container.Running, error) {
+	if o.Unproxied() && cold == nil {
+		return nil, errCold
+	}
 	host, err := o.prepare(s, args, cold)
 	if err != nil {
 		return nil, err
 	}
-	if o.Detached {
-		return container.StartHere(host, &o.Options, func(r *container.Running) error {
-			o.left()
-			return errors.Join(o.ready(s, r), Leave(o.ID))
-		})
+	if err := startRequired(s, host, o.Options); err != nil {
+		return nil, err
 	}
-	running, err := container.Start(host, &o.Options, func(r *container.Running) error { return o.ready(s, r) })
-	o.left()
+	var running *container.Running
+	if o.Detached {
+		running, err = container.StartHere(host, &o.Options, func(r *container.Running) error {
+			o.left()
+			return errors.Join(o.ready(s, r), Leave(o.ID, o.PreserveFDs))
+		})
+	} else {
+		running, err = container.Start(host, &o.Options, func(r *container.Running) error { return o.ready(s, r) })
+		o.left()
+	}
+	o.forget(err)
 	return running, err
+}
+
+// forget removes the file with the id of a container that did not come to run.
+func (o *Run) forget(err error) {
+	if err != nil && o.cidfile != "" {
+		_ = os.Remove(o.cidfile)
+	}
 }
 
 // Away starts a container that stays when we go, and prints its id. words are
 // the command line, without the command, for a monitor that has to read it again.
 func (o *Run) Away(s Streams, args, words []string, cold *Cold) error {
 	if o.pod != "" || o.podFile != "" { // it joins others, and is put into the pod once
-		return Detach(s, append([]string{"run"}, words...))
+		return Detach(s, append([]string{"run"}, words...), o.PreserveFDs)
 	}
 	host, err := o.prepare(s, args, cold)
-	if err == nil {
+	if err != nil {
+		return err
+	}
+	if err = startRequired(s, host, o.Options); err == nil {
 		err = container.StartAway(host, &o.Options, func(r *container.Running) error { return o.ready(s, r) })
 	}
+	o.forget(err) // or its monitor takes another id
 	if errors.Is(err, container.ErrMonitor) {
-		if o.cidfile != "" {
-			_ = os.Remove(o.cidfile) // of an id that the monitor will not take
-		}
-		return Detach(s, append([]string{"run"}, words...))
+		return Detach(s, append([]string{"run"}, words...), o.PreserveFDs)
 	}
 	if err == nil {
 		_, err = fmt.Fprintln(s.Out, o.ID)
@@ -181,12 +207,14 @@ func (o *Run) Create(s Streams, args []string, cold *Cold) (id string, err error
 	defer o.Image.Close()
 	defer o.left()
 	o.disguise()
-	return o.ID, container.Create(host, &o.Options)
+	err = container.Create(host, &o.Options)
+	o.forget(err)
+	return o.ID, err
 }
 
 func (o *Run) prepare(s Streams, args []string, cold *Cold) (host container.Host, err error) {
 	if len(args) == 0 {
-		return host, UsageError{o.flags.Name() + " needs an image", o.flags.Name()}
+		return host, UsageError{o.flags.Name() + " needs an image: it requires at least 1 argument", o.flags.Name()}
 	}
 	if err := o.check(cold); err != nil {
 		return host, err
@@ -196,8 +224,10 @@ func (o *Run) prepare(s Streams, args []string, cold *Cold) (host container.Host
 	if o.entrypoint != "" {
 		o.Entrypoint = []string{o.entrypoint}
 	}
-	if err := o.filter(cold); err != nil {
-		return host, err
+	if o.rare.seccompPolicy == "default" {
+		if err := o.filter(cold); err != nil {
+			return host, err
+		}
 	}
 	if err := o.streams(s); err != nil {
 		return host, err
@@ -207,6 +237,11 @@ func (o *Run) prepare(s Streams, args []string, cold *Cold) (host container.Host
 	}
 	if host, err = OpenHost(); err != nil {
 		return host, err
+	}
+	if len(o.rare.requires) > 0 {
+		if err := o.findRequired(host); err != nil {
+			return host, err
+		}
 	}
 	if o.replace {
 		if err := o.removeNamesake(host); err != nil {
@@ -227,13 +262,16 @@ func (o *Run) prepare(s Streams, args []string, cold *Cold) (host container.Host
 		return host, err
 	}
 	if o.rootfs {
-		if o.Rootfs, err = absolute(args[0]); err != nil {
+		if err := o.findRootfs(args[0]); err != nil {
 			return host, err
 		}
 	} else if o.Image, err = o.find(host, args[0], cold); err != nil {
 		return host, err
 	}
 	err = o.publish(s, cold)
+	if err == nil && o.rare.seccompPolicy == "image" {
+		err = o.filterOfImage(cold)
+	}
 	if err == nil {
 		err = o.identify()
 	}
@@ -245,24 +283,43 @@ func (o *Run) prepare(s Streams, args []string, cold *Cold) (host container.Host
 
 // ready says what the container goes without, and which process it is.
 func (o *Run) ready(s Streams, running *container.Running) error {
-	if err := notice(s, running); err != nil || o.pidfile == "" {
-		return err
+	err := notice(s, running)
+	for _, file := range []struct {
+		name string
+		pid  int
+	}{{o.pidfile, running.PID()}, {o.rare.monitor, running.Monitor()}} {
+		if err == nil && file.name != "" {
+			err = os.WriteFile(file.name, []byte(strconv.Itoa(file.pid)), 0o644)
+		}
 	}
-	return os.WriteFile(o.pidfile, []byte(strconv.Itoa(running.PID())), 0o644)
+	if err == nil && o.printID {
+		_, err = fmt.Fprintln(s.Out, o.ID)
+	}
+	return err
 }
 
-func (o *Run) streams(s Streams) error {
+func (o *Run) streams(s Streams) (err error) {
 	o.Stdin, o.Stdout, o.Stderr = s.In, s.Out, s.Err
 	o.StdinOnce = o.Interactive && !o.Detached
+	if o.Keys, err = container.DetachKeys(o.rare.detachKeys); err != nil {
+		return UsageError{err.Error(), o.flags.Name()}
+	}
+	if o.Leave = func(id string) error { return Leave(id, o.PreserveFDs) }; !isTerminal() {
+		o.Keys = nil
+	}
+	if o.PreserveFDs, o.ListenFDs, o.ListenNames, err = descriptors(o.rare.preserve); err != nil {
+		return UsageError{err.Error(), o.flags.Name()}
+	}
 	if o.Log.Driver == container.LogPassthrough {
 		return nil
 	}
-	if !o.Interactive || o.Detached {
-		null, err := os.Open(os.DevNull)
-		if err != nil {
+	if !o.Interactive || o.Detached || !o.rare.attached("stdin") {
+		if o.Stdin, err = os.Open(os.DevNull); err != nil {
 			return err
 		}
-		o.Stdin = null
+	}
+	if len(o.rare.attach) > 0 {
+		return o.detachStreams(s)
 	}
 	if o.TTY && o.Interactive && !o.Detached && !term.IsTerminal(int(s.In.Fd())) {
 		return UsageError{"the input device is not a TTY: leave out -t", "run"}
@@ -272,7 +329,7 @@ func (o *Run) streams(s Streams) error {
 
 // find: the index of images is all that a cached image needs.
 func (o *Run) find(host container.Host, ref string, cold *Cold) (*storage.Image, error) {
-	if o.pull != "always" && o.platform == "" {
+	if o.pull != "always" && o.pull != "newer" && o.platform == "" {
 		img, err := lookup(host, ref)
 		if err == nil || !errors.Is(err, storage.ErrNoImage) {
 			return img, err
@@ -281,7 +338,7 @@ func (o *Run) find(host container.Host, ref string, cold *Cold) (*storage.Image,
 	if cold == nil {
 		return nil, errCold
 	}
-	return cold.Find(host, ref, o.pull, o.platform)
+	return cold.Find(host, Wanted{Ref: ref, Pull: o.pull, Platform: o.platform, Quiet: o.rare.quiet})
 }
 
 func lookup(host container.Host, ref string) (*storage.Image, error) {
@@ -312,6 +369,14 @@ func (o *Run) filter(cold *Cold) error {
 			text = []byte{}
 		}
 	}
+	if err != nil {
+		return UsageError{fmt.Sprintf("--security-opt seccomp=%s: %s", o.seccomp, err), "run"}
+	}
+	return o.compile(cold, text)
+}
+
+func (o *Run) compile(cold *Cold, text []byte) error {
+	caps, err := security.AdjustCapabilities(security.DefaultCapabilities(), o.CapAdd, o.CapDrop)
 	if err == nil {
 		o.Seccomp, err = cold.Seccomp(text, caps)
 	}
@@ -342,8 +407,62 @@ func (o *Run) identify() error {
 	}
 	file, err := os.OpenFile(o.cidfile, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
-		return fmt.Errorf("container ID file found, make sure the other container isn't running or delete %s: %w", o.cidfile, err)
+		if errors.Is(err, os.ErrExist) {
+			return fmt.Errorf("container id file exists. Ensure another container is not using it or delete %s", o.cidfile)
+		}
+		return fmt.Errorf("writing the container's id: %w", err)
 	}
 	_, err = file.WriteString(o.ID)
 	return errors.Join(err, file.Close())
+}
+
+// detachStreams leaves out what --attach does not name; what is written there is in the log. When none of the
+// output is shown, the id is (docker-run(1)).
+func (o *Run) detachStreams(s Streams) error {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	for _, stream := range []struct {
+		name string
+		file **os.File
+	}{{"stdout", &o.Stdout}, {"stderr", &o.Stderr}} {
+		if !o.rare.attached(stream.name) {
+			*stream.file = null
+		}
+	}
+	o.printID = o.Stdout == null && o.Stderr == null
+	return nil
+}
+
+// profileLabel of an image holds its seccomp profile.
+const profileLabel = "io.containers.seccomp.profile="
+
+// filterOfImage is filter with --seccomp-policy image.
+func (o *Run) filterOfImage(cold *Cold) error {
+	if o.seccomp != "" || o.Image == nil {
+		return o.filter(cold)
+	}
+	for _, label := range o.Image.Settings.Labels {
+		if text, ok := strings.CutPrefix(label, profileLabel); ok && !o.Privileged && !o.Unconfined {
+			if cold == nil {
+				return errCold
+			}
+			return o.compile(cold, []byte(text))
+		}
+	}
+	return o.filter(cold)
+}
+
+// findRootfs: DIR, or DIR:O to leave it as it is.
+func (o *Run) findRootfs(text string) (err error) {
+	dir, overlay := strings.CutSuffix(text, ":O")
+	if overlay {
+		o.rare.RootfsOverlay, o.Rare = true, &o.rare.Rare
+	}
+	if dir, idmap := strings.CutSuffix(dir, ":idmap"); idmap {
+		return UsageError{"--rootfs " + dir + ":idmap: not supported: idmapped mounts need root", o.flags.Name()}
+	}
+	o.Rootfs, err = absolute(dir)
+	return err
 }

@@ -45,12 +45,17 @@ func (w World) Terminal(t *testing.T) {
 		{"jobs", jobs, []string{"run", "--rm", "-it", "alpine", "sh"}},
 		{"end-of-file", endOfFile, []string{"run", "--rm", "-it", "alpine", "cat"}},
 		{"raw", raw, []string{"run", "--rm", "-it", "alpine", "sh"}},
-		{"hangup", hangup, []string{"run", "--rm", "-it", "alpine", "sleep", "1000"}},
+		{"hangup", hangup, []string{"run", "--rm", "-it", "alpine", "sh", "-c", "echo up; exec sleep 1000"}},
 		{"exec-size", size, []string{"exec", "-it", "lives", "sh"}},
 		{"exec-interrupt", interrupt, []string{"exec", "-it", "lives", "sh"}},
 		{"exec-jobs", jobs, []string{"exec", "-it", "lives", "sh"}},
 		{"exec-raw", raw, []string{"exec", "-it", "lives", "sh"}},
 		{"attach", attach, []string{"attach", "lives"}},
+		{"detach", detach, []string{"run", "--name", "lives", "-it", "alpine", "sh"}},
+		{"detach-rm", detach, []string{"run", "--rm", "--name", "lives", "-it", "alpine", "sh"}},
+		{"detach-exec", detachExec, []string{"exec", "--detach-keys", "ctrl-x,x", "-it", "lives", "sh"}},
+		{"detach-none", detachNone, []string{"run", "--rm", "--detach-keys", "", "-it", "alpine", "sh"}},
+		{"detach-killed", detachKilled, []string{"run", "--rm", "-it", "alpine", "sh", "-c", "echo up; exec sleep 7771"}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -153,6 +158,7 @@ func (s *session) ends(want int) {
 		s.cmd.Process.Kill()
 		s.t.Fatalf("rl did not end; the terminal shows %q", s.seen())
 	}
+	time.Sleep(20 * time.Millisecond) // for its last words
 	if got := s.cmd.ProcessState.ExitCode(); got != want {
 		s.t.Errorf("status %d, want %d; the terminal shows %q", got, want, s.seen())
 	}
@@ -249,9 +255,69 @@ func attach(s *session) {
 
 // hangup: the terminal's end is rl's, and rl's the container's.
 func hangup(s *session) {
-	time.Sleep(500 * time.Millisecond)
+	s.expect("up")
 	if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		s.t.Fatal(err)
 	}
 	s.ends(129)
+}
+
+// detach: the keys leave a container that is in the foreground, which goes on as
+// one that never was: it is typed to, followed, and its end is whoever is there's.
+func detach(s *session) {
+	before := s.modes()
+	s.typeKeys("echo rea''dy\n")
+	s.expect("ready")
+	s.typeKeys("\x10\x11")
+	s.ends(0)
+	if after := s.modes(); strings.Contains(after, "-icanon") || strings.Contains(after, "-echo ") {
+		s.t.Errorf("the terminal is not as before:\n%s\n%s", before, after)
+	}
+	s.tty.Close() // its hang-up is nobody's any more
+	again := start(s.t, s.cmd.Path, s.cmd.Env, []string{"attach", "lives"})
+	again.typeKeys("echo st''ill; until stty size | grep '33 77'; do sleep 0.1; done\n")
+	again.expect("still")
+	again.expect("\n33 77")
+	again.typeKeys("\x10\x11")
+	again.ends(0)
+	log := exec.Command(s.cmd.Path, "logs", "lives")
+	log.Env = s.cmd.Env
+	if out, err := log.CombinedOutput(); err != nil || !strings.Contains(string(out), "still") {
+		s.t.Errorf("its log: %v: %s", err, out)
+	}
+	last := start(s.t, s.cmd.Path, s.cmd.Env, []string{"attach", "lives"})
+	last.typeKeys("echo la''st; exit 3\n")
+	last.expect("last")
+	last.ends(3)
+}
+
+// detachExec: the program goes on in the container.
+func detachExec(s *session) {
+	s.typeKeys("echo rea''dy; (sleep 1; echo done >/tmp/done)\n")
+	s.expect("ready")
+	s.typeKeys("\x18x")
+	s.ends(0)
+	wait := exec.Command(s.cmd.Path, "exec", "lives", "sh", "-c", "until grep done /tmp/done; do sleep 0.1; done")
+	wait.Env = s.cmd.Env
+	if out, err := wait.CombinedOutput(); err != nil {
+		s.t.Errorf("what it did after: %v: %s", err, out)
+	}
+}
+
+// detachNone: without keys they are the container's.
+func detachNone(s *session) {
+	s.typeKeys("stty raw; echo rea''dy; dd bs=1 count=2 2>/dev/null | od -t x1; stty sane; exit 4\n")
+	s.expect("ready")
+	s.typeKeys("\x10\x11")
+	s.expect("10 11")
+	s.ends(4)
+}
+
+// detachKilled: nobody left, so the container dies with who waits for it.
+func detachKilled(s *session) {
+	s.expect("up")
+	if err := s.cmd.Process.Kill(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.ends(-1)
 }
