@@ -163,7 +163,7 @@ func monitorInside(s Streams, args []string) error {
 	}
 	set := flags.New(args[0])
 	set.SetInterspersed(false)
-	begin := func() (*container.Running, error) { return nil, nil }
+	var begin func() (*container.Running, error)
 	if args[0] == "run" {
 		run := start.New(set)
 		begin = func() (*container.Running, error) { return run.Start(s, set.Args(), cold) }

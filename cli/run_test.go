@@ -34,7 +34,7 @@ func command(t *testing.T, args ...string) (out, said string, code int) {
 
 // What is wrong in the command line is said before anything is made.
 func TestRefusedBeforeAnyWork(t *testing.T) {
-	t.Setenv("HOME", "/nowhere")
+	t.Setenv("HOME", "/proc/nowhere")
 	t.Setenv("XDG_DATA_HOME", "")
 	for args, want := range map[string]string{
 		"run":                                   "needs an image",

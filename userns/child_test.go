@@ -47,7 +47,7 @@ func TestRunAsRootOfNamespace(t *testing.T) {
 	s := NewScript(smallScript)
 	s.Do("setting user id", "0", unix.SYS_SETRESUID, Int(0), Int(0), Int(0))
 	s.Do("setting descriptor", "1", unix.SYS_DUP3, Int(int(w.Fd())), Int(1), Int(0))
-	s.ExecAny([]string{"/nowhere/sh", "/bin/sh"}, []string{"sh", "-c", "id -u; echo $$; exit 7"}, []string{"PATH=/bin:/usr/bin"})
+	s.ExecAny([]string{"/proc/nowhere/sh", "/bin/sh"}, []string{"sh", "-c", "id -u; echo $$; exit 7"}, []string{"PATH=/bin:/usr/bin"})
 	if err := child.Run(s); err != nil {
 		t.Fatal(err)
 	}
@@ -71,11 +71,11 @@ func TestStepErrors(t *testing.T) {
 	}{
 		{"system call", func(s *Script) {
 			s.Do("getting", "the pid", unix.SYS_GETPID)
-			s.Do("opening", "/nowhere", unix.SYS_OPENAT, Int(unix.AT_FDCWD), s.Str("/nowhere"), Int(0), Int(0))
-		}, StepError{Op: "opening", Object: "/nowhere", Err: unix.ENOENT, Step: 1}, "opening /nowhere: no such file or directory"},
-		{"missing program", func(s *Script) { s.ExecAny([]string{"/bin/nowhere", "/nowhere"}, []string{"nowhere"}, nil) },
+			s.Do("opening", "/proc/nowhere", unix.SYS_OPENAT, Int(unix.AT_FDCWD), s.Str("/proc/nowhere"), Int(0), Int(0))
+		}, StepError{Op: "opening", Object: "/proc/nowhere", Err: unix.ENOENT, Step: 1}, "opening /proc/nowhere: no such file or directory"},
+		{"missing program", func(s *Script) { s.ExecAny([]string{"/bin/nowhere", "/proc/nowhere"}, []string{"nowhere"}, nil) },
 			StepError{Op: "exec", Object: "nowhere", Err: unix.ENOENT, Step: 2}, `exec: "nowhere": executable file not found in $PATH`},
-		{"closed program tells more than a missing one", func(s *Script) { s.ExecAny([]string{"/etc/passwd", "/nowhere"}, []string{"p"}, nil) },
+		{"closed program tells more than a missing one", func(s *Script) { s.ExecAny([]string{"/etc/passwd", "/proc/nowhere"}, []string{"p"}, nil) },
 			StepError{Op: "exec", Object: "p", Err: unix.EACCES, Step: 2}, "exec p: permission denied"},
 		{"name too long", func(s *Script) { s.ExecAny([]string{"/" + long}, []string{"l"}, nil) },
 			StepError{Op: "exec", Object: "/" + long, Err: unix.ENAMETOOLONG, Step: 0}, "exec /" + long + ": file name too long"},
@@ -112,8 +112,8 @@ func TestScriptFlow(t *testing.T) {
 	s := NewScript(smallScript)
 	out := make([]byte, 16)
 	hit, missed, end := s.NewLabel(), s.NewLabel(), s.NewLabel()
-	s.Do("opening", "/nowhere", unix.SYS_OPENAT, Int(unix.AT_FDCWD), s.Str("/nowhere"), Int(0), Int(0)).Ignore(unix.ENOENT)
-	s.Do("opening", "/nowhere", unix.SYS_OPENAT, Int(unix.AT_FDCWD), s.Str("/nowhere"), Int(0), Int(0)).OrElse(hit)
+	s.Do("opening", "/proc/nowhere", unix.SYS_OPENAT, Int(unix.AT_FDCWD), s.Str("/proc/nowhere"), Int(0), Int(0)).Ignore(unix.ENOENT)
+	s.Do("opening", "/proc/nowhere", unix.SYS_OPENAT, Int(unix.AT_FDCWD), s.Str("/proc/nowhere"), Int(0), Int(0)).OrElse(hit)
 	s.Jump(missed)
 	s.Mark(hit)
 	fd := s.Do("opening", "/proc/self/comm", unix.SYS_OPENAT, Int(unix.AT_FDCWD), s.Str("/proc/self/comm"), Int(unix.O_CLOEXEC), Int(0)).Save()

@@ -69,7 +69,7 @@ func TestFork(t *testing.T) {
 // An error after the fork names its step, and one of the fork itself too.
 func TestForkErrors(t *testing.T) {
 	inside := NewScript(smallScript)
-	inside.Do("changing directory to", "/nowhere", unix.SYS_CHDIR, inside.Str("/nowhere"))
+	inside.Do("changing directory to", "/proc/nowhere", unix.SYS_CHDIR, inside.Str("/proc/nowhere"))
 	inside.ExecAny([]string{"/bin/true"}, []string{"true"}, nil)
 	_, err := joined(t, inside)
 	if step := new(StepError); !errors.As(err, &step) || step.Op != "changing directory to" || step.Err != unix.ENOENT {

@@ -95,7 +95,7 @@ func TestKeeperErrors(t *testing.T) {
 	}
 	keeper, _ = kept(t)
 	s := NewScript(smallScript)
-	s.Do("changing directory to", "/nowhere", unix.SYS_CHDIR, s.Str("/nowhere"))
+	s.Do("changing directory to", "/proc/nowhere", unix.SYS_CHDIR, s.Str("/proc/nowhere"))
 	err = keeper.Next(s.exec())
 	if step := new(StepError); !errors.As(err, &step) || step.Op != "changing directory to" || step.Err != unix.ENOENT {
 		t.Errorf("a failing step: %v", err)

@@ -238,27 +238,7 @@ func (o *Run) prepare(s Streams, args []string, cold *Cold) (host container.Host
 	if host, err = OpenHost(); err != nil {
 		return host, err
 	}
-	if len(o.rare.requires) > 0 {
-		if err := o.findRequired(host); err != nil {
-			return host, err
-		}
-	}
-	if o.replace {
-		if err := o.removeNamesake(host); err != nil {
-			return host, err
-		}
-	}
-	if o.pod != "" {
-		if err := o.enterPod(host, cold); err != nil {
-			return host, err
-		}
-	}
-	if o.Joins != nil {
-		if err := o.lookupJoins(host); err != nil {
-			return host, err
-		}
-	}
-	if err := errors.Join(o.volumesFrom(host), o.findSecrets(host)); err != nil {
+	if err := o.related(host, cold); err != nil {
 		return host, err
 	}
 	if o.rootfs {
@@ -279,6 +259,29 @@ func (o *Run) prepare(s Streams, args []string, cold *Cold) (host container.Host
 		o.Image.Close()
 	}
 	return host, err
+}
+
+// related finds what the container has of others. The namesake goes first: it
+// may be in the pod.
+func (o *Run) related(host container.Host, cold *Cold) error {
+	for _, step := range []struct {
+		wanted bool
+		do     func() error
+	}{
+		{len(o.rare.requires) > 0, func() error { return o.findRequired(host) }},
+		{o.replace, func() error { return o.removeNamesake(host) }},
+		{o.pod != "", func() error { return o.enterPod(host, cold) }},
+		{o.Joins != nil, func() error { return o.lookupJoins(host) }},
+		{true, func() error { return errors.Join(o.volumesFrom(host), o.findSecrets(host)) }},
+	} {
+		if !step.wanted {
+			continue
+		}
+		if err := step.do(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ready says what the container goes without, and which process it is.
