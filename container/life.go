@@ -264,7 +264,7 @@ func Delete(h Host, i *Info, force bool) error {
 // It may have been started since it was looked at.
 func (i *Info) holdDead(d storage.Dirs, force bool) (c *storage.Container, err error) {
 	for {
-		if i.Running() || i.Status == StatusRestarting {
+		if i.busy() {
 			if !force {
 				return nil, fmt.Errorf("cannot remove container %s as it is running - %w", i.ID, ErrRunning)
 			}
@@ -282,10 +282,14 @@ func (i *Info) holdDead(d storage.Dirs, force bool) (c *storage.Container, err e
 }
 
 // startedSince says that the container runs, and not as when it was looked at.
+// One that did not run then may have had its new processes in its state already,
+// beside the exit of its last run.
 func (i *Info) startedSince() bool {
 	now, err := look(i.Entry)
-	return err == nil && (now.Running() || now.Status == StatusRestarting) && now.State.Init != i.State.Init
+	return err == nil && now.busy() && (!i.busy() || now.State.Init != i.State.Init)
 }
+
+func (i *Info) busy() bool { return i.Running() || i.Status == StatusRestarting }
 
 // ErrStarted says that another command was faster in starting a container.
 var ErrStarted = errors.New("container was started by another command")

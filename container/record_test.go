@@ -157,3 +157,36 @@ func TestRandomNames(t *testing.T) {
 		t.Errorf("%d different names of 200", len(seen))
 	}
 }
+
+// Who looked between the new state and the new file of the exit saw one that had ended; once it runs, it was started since.
+func TestStartedSince(t *testing.T) {
+	ours := State{Init: process(os.Getpid()), Monitor: process(os.Getpid()), Boot: bootID()}
+	before := ours
+	before.Init.Start--
+	record := string(encode(Record{Image: "i"}))
+	for name, test := range map[string]struct {
+		state State
+		exit  string
+		want  bool
+	}{
+		"ended, and is starting":          {ours, `{"Code":3}`, true},
+		"ended":                           {before, `{"Code":3}`, true},
+		"ran, and runs":                   {ours, "", false},
+		"was to run again, and runs":      {before, `{"Code":3,"Again":true}`, true},
+		"was killed, and runs since then": {before, "", true},
+	} {
+		e := place(t, map[string]string{storage.RecordFile: record, stateFile: string(encode(test.state)), exitFile: test.exit})
+		seen, err := look(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for file, text := range map[string]string{stateFile: string(encode(ours)), exitFile: ""} {
+			if err := os.WriteFile(filepath.Join(e.Dir, file), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := seen.startedSince(); got != test.want {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+}
