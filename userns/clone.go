@@ -173,10 +173,10 @@ func (c *Child) Begin(s *Script) {
 	s.link()
 	s.results = make([]uintptr, s.slots+1)
 	b := c.block
-	b.ops, b.count = &c.first.ops[0], uintptr(len(c.first.ops))
-	b.next, b.results = nil, &s.results[0]
+	b.ops, b.count = c.first.address(), uintptr(len(c.first.ops))
+	b.next, b.results = 0, uintptr(unsafe.Pointer(&s.results[0]))
 	if len(s.ops) > 0 {
-		b.next, b.nextCount = &s.ops[0], uintptr(len(s.ops))
+		b.next, b.nextCount = s.address(), uintptr(len(s.ops))
 	}
 	if s.inside != nil {
 		c.prepareFork(s.inside)
@@ -195,7 +195,7 @@ func (c *Child) prepareFork(inside *Script) {
 		pidfd: uint64(uintptr(unsafe.Pointer(pidfd))), stack: uint64(uintptr(unsafe.Pointer(&c.arena[0]))), stackSize: stackSize / 2}
 	b := c.block
 	b.fork, b.entry = c.fork, entry()
-	b.inside, b.insideSize, b.insideRes = &inside.ops[0], uintptr(len(inside.ops)), &inside.results[0]
+	b.inside, b.insideSize, b.insideRes = inside.address(), uintptr(len(inside.ops)), uintptr(unsafe.Pointer(&inside.results[0]))
 }
 
 // pidfdWord is where the kernel writes the descriptor.

@@ -45,13 +45,16 @@ type block struct {
 	parent    pollFD // our pidfd
 	instant   [2]int64
 	tick      [2]int64
-	ops       *operation // the first of count
+	// Addresses of first elements, for which a child changes them: a Go pointer
+	// would be written through the collector's barrier, which needs a goroutine.
+	// The Child holds what they lead to.
+	ops       uintptr // of count operations
 	count     uintptr
-	next      *operation // what is run after them; nil when that has begun
+	next      uintptr // of the operations after them; 0 when they have begun
 	nextCount uintptr
-	results   *uintptr // the first
-	at        uintptr  // index of the running operation
-	errno     uintptr  // of the operation that failed
+	results   uintptr
+	at        uintptr // index of the running operation
+	errno     uintptr // of the operation that failed
 	failed    uintptr
 	telling   uintptr // EACCES of an earlier path
 
@@ -59,9 +62,9 @@ type block struct {
 	forked     uintptr // the process made for the last part, as its parent's namespace numbers it
 	fork       *cloneArgs
 	entry      uintptr
-	inside     *operation // the last part
+	inside     uintptr // the last part
 	insideSize uintptr
-	insideRes  *uintptr
+	insideRes  uintptr
 	other      *block // of opClone
 }
 
@@ -102,15 +105,16 @@ func interpret(b *block) {
 	syscall.RawSyscall(syscall.SYS_PRCTL, prSetPdeathsig, uintptr(syscall.SIGKILL), 0)
 	await(b, &b.release)
 	for at := uintptr(0); ; {
-		if at >= b.count && b.next != nil {
-			b.ops, b.count, b.next, at = b.next, b.nextCount, nil, 0
+		if at >= b.count && b.next != 0 {
+			b.ops, b.count, b.next, at = b.next, b.nextCount, 0, 0
 			b.part = 1
 		}
 		if at >= b.count {
 			break
 		}
 		b.at = at
-		op := (*operation)(unsafe.Add(unsafe.Pointer(b.ops), at*unsafe.Sizeof(operation{})))
+		op := *(**operation)(unsafe.Pointer(&b.ops))
+		op = (*operation)(unsafe.Add(unsafe.Pointer(op), at*unsafe.Sizeof(operation{})))
 		next := at + 1
 		if op.kind == opSyscall || op.kind == opTryExec {
 			var a [6]uintptr
@@ -164,7 +168,8 @@ func argument(b *block, op *operation, a *[6]uintptr) {
 //go:norace
 //go:nocheckptr
 func result(b *block, i uintptr) *uintptr {
-	return (*uintptr)(unsafe.Add(unsafe.Pointer(b.results), i*unsafe.Sizeof(uintptr(0))))
+	first := *(**uintptr)(unsafe.Pointer(&b.results))
+	return (*uintptr)(unsafe.Add(unsafe.Pointer(first), i*unsafe.Sizeof(uintptr(0))))
 }
 
 // decide gives the index of the next operation.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -58,7 +59,7 @@ func (c *Child) Next(s *Script) error {
 		s.link()
 		s.results = make([]uintptr, s.slots+1)
 		c.earlier, c.script = c.script, s
-		b.next, b.nextCount, b.results = &s.ops[0], uintptr(len(s.ops)), &s.results[0]
+		b.next, b.nextCount, b.results = s.address(), uintptr(len(s.ops)), uintptr(unsafe.Pointer(&s.results[0]))
 		atomic.StoreUint32(&b.word, wordRuns)
 		c.wake()
 	}

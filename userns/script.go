@@ -112,6 +112,9 @@ func (s *Script) add(o operation, op, object string) *Step {
 	return &Step{s, len(s.ops) - 1}
 }
 
+// address is that of the first of its operations, for a block.
+func (s *Script) address() uintptr { return uintptr(unsafe.Pointer(&s.ops[0])) }
+
 func (st *Step) operation() *operation { return &st.s.ops[st.at] }
 
 // Save keeps the result for later steps.
