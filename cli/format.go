@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -44,9 +46,11 @@ func (l listing[T]) print(w io.Writer, format string, rows []T, whole any) error
 		return err
 	}
 	if !table {
-		return l.each(w, one, format, rows)
+		out := bufio.NewWriter(w)
+		return errors.Join(l.each(out, one, format, rows), out.Flush())
 	}
-	columns := tabwriter.NewWriter(w, 10, 1, 2, ' ', 0)
+	out := bufio.NewWriter(w) // a tabwriter writes each cell, and each space before it
+	columns := tabwriter.NewWriter(out, 10, 1, 2, ' ', 0)
 	if !l.noHead {
 		if err := execute(columns, one, l.heads()); err != nil {
 			return err
@@ -55,7 +59,7 @@ func (l listing[T]) print(w io.Writer, format string, rows []T, whole any) error
 	if err := l.each(columns, one, format, rows); err != nil {
 		return err
 	}
-	return columns.Flush()
+	return errors.Join(columns.Flush(), out.Flush())
 }
 
 func (l listing[T]) heads() map[string]any {

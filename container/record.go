@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -136,19 +138,32 @@ func List(d storage.Dirs) ([]*Info, error) {
 	if err != nil {
 		return nil, err
 	}
-	var list []*Info
-	for _, e := range entries {
-		info, err := look(e)
-		if errors.Is(err, os.ErrNotExist) {
-			continue
+	found, errs := make([]*Info, len(entries)), make([]error, len(entries))
+	var next atomic.Int64
+	work := func() {
+		for n := int(next.Add(1)) - 1; n < len(entries); n = int(next.Add(1)) - 1 {
+			found[n], errs[n] = look(entries[n])
 		}
-		if err != nil {
-			return nil, err
+	}
+	var others sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0)-1, len(entries)/worthHelp) {
+		others.Go(work)
+	}
+	work()
+	others.Wait()
+	list := found[:0]
+	for n, info := range found {
+		if errs[n] == nil {
+			list = append(list, info)
+		} else if !errors.Is(errs[n], os.ErrNotExist) {
+			return nil, errs[n]
 		}
-		list = append(list, info)
 	}
 	return list, nil
 }
+
+// worthHelp is the number of containers for which another thread is worth its start.
+const worthHelp = 50
 
 // look reads the state first, and then the exit, as they are written. While a
 // container is removed its files go one by one, but the name of its directory
@@ -275,8 +290,16 @@ func encode(v any) []byte {
 
 // bootID tells this boot from others: numbers of processes begin anew.
 func bootID() string {
-	text, _ := readFile("/proc/sys/kernel/random/boot_id")
-	return strings.TrimSpace(string(text))
+	boot.Do(func() {
+		text, _ := readFile("/proc/sys/kernel/random/boot_id")
+		boot.id = strings.TrimSpace(string(text))
+	})
+	return boot.id
+}
+
+var boot struct {
+	sync.Once
+	id string
 }
 
 // process gives the process of a number, which must be alive.
