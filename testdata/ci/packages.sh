@@ -6,7 +6,7 @@ packages=(
   uidmap util-linux passwd procps file ca-certificates
   busybox-static mmdebstrap podman docker-registry
   gcc libc6-dev binutils libseccomp-dev python3
-  iperf3 iproute2 fuse3 attr
+  iperf3 iproute2 fuse3 attr strace
   e2fsprogs qemu-system-x86
   openssl xz-utils bzip2
 )

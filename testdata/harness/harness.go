@@ -17,10 +17,17 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// limit is what one script may take, on a busy machine. A long soak takes longer.
+// sizes are the variables that make scripts longer, with what one of each may add.
+var sizes = map[string]time.Duration{"RLTEST_SOAK": 3 * time.Second, "RLTEST_PAIRS": 3 * time.Second, "RLTEST_CRASH": 2 * time.Minute}
+
+// limit is what one script may take, on a busy machine.
 func limit() time.Duration {
-	lives, _ := strconv.Atoi(os.Getenv("RLTEST_SOAK"))
-	return max(3*time.Minute, time.Duration(lives)*3*time.Second)
+	most := 3 * time.Minute
+	for name, each := range sizes {
+		n, _ := strconv.Atoi(os.Getenv(name))
+		most = max(most, time.Duration(n)*each)
+	}
+	return most
 }
 
 // World is where the tests run: the program under test, the registry's address and the scripts.
@@ -97,7 +104,9 @@ func (w World) setup(env *testscript.Env) error {
 	env.Setenv("UID", fmt.Sprint(os.Getuid()))
 	env.Setenv("GID", fmt.Sprint(os.Getgid()))
 	env.Setenv("SCRIPTS", w.Scripts)
-	env.Setenv("RLTEST_SOAK", os.Getenv("RLTEST_SOAK"))
+	for name := range sizes {
+		env.Setenv(name, os.Getenv(name))
+	}
 	env.Setenv("PATH", filepath.Dir(w.RL)+":"+os.Getenv("PATH"))
 	// Of the world around, so that only ours counts: a script sets what it tests.
 	for _, name := range []string{"XDG_DATA_HOME", "XDG_CONFIG_HOME", "REGISTRY_AUTH_FILE", "CONTAINERS_REGISTRIES_CONF"} {
