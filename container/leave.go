@@ -179,8 +179,15 @@ func (h *handOver) close() {
 	}
 }
 
-// high is where the descriptors are moved to, out of the way of their numbers.
-const high = waiter.More + waiter.Most
+// high is from where on the descriptors are moved to, out of the way of their
+// numbers, and no higher: there may be few (RLIMIT_NOFILE).
+func (h *handOver) high() int {
+	high := waiter.More
+	for _, f := range h.files {
+		high = max(high, f[1]+1)
+	}
+	return high
+}
 
 // script is the keeper's. It leaves all of the user's shell: streams, directory,
 // and our own life, last.
@@ -190,7 +197,7 @@ func (h *handOver) script() *userns.Script {
 	mask := order.AppendUint64(nil, passedOn())
 	s.Do("blocking", "signals", unix.SYS_RT_SIGPROCMASK, userns.Int(unix.SIG_BLOCK), s.Bytes(mask), userns.Int(0), userns.Int(len(mask)))
 	move := func(fd int) userns.Slot {
-		return s.Do("moving", "a descriptor", unix.SYS_FCNTL, userns.Int(fd), userns.Int(unix.F_DUPFD_CLOEXEC), userns.Int(high)).Save()
+		return s.Do("moving", "a descriptor", unix.SYS_FCNTL, userns.Int(fd), userns.Int(unix.F_DUPFD_CLOEXEC), userns.Int(h.high())).Save()
 	}
 	moved := make([]userns.Slot, len(h.files))
 	for i, f := range h.files {
@@ -223,7 +230,7 @@ func (h *handOver) become() error {
 		return fmt.Errorf("unsharing descriptors: %w", err)
 	}
 	move := func(fd int) int {
-		moved, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, high)
+		moved, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, h.high())
 		if err != nil {
 			return -1 // and dup3 fails
 		}
