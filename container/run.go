@@ -189,6 +189,9 @@ func (r *Running) settleIn(by starter) (err error) {
 		r.limitLife(time.Duration(o.rare().Timeout) * time.Second)
 		err = o.notify(r.monitor())
 	}
+	if notice := r.plan.deviceNotice(); notice != "" {
+		r.notice(notice)
+	}
 	if err == nil && r.plan.sharesPIDs() {
 		r.state.Space = space(r.child.PID)
 	}
@@ -268,8 +271,15 @@ func (r *Running) connect() error {
 		return err
 	}
 	r.plan.o.Network = NetworkNone
-	r.Notice = fmt.Sprintf("no network but loopback: opening %s: %v: sudo modprobe tun && sudo chmod 666 %[1]s", tunDevice, why)
+	r.notice(fmt.Sprintf("no network but loopback: opening %s: %v: sudo modprobe tun && sudo chmod 666 %[1]s", tunDevice, why))
 	return nil
+}
+
+func (r *Running) notice(text string) {
+	if r.Notice != "" {
+		text = r.Notice + "; " + text
+	}
+	r.Notice = text
 }
 
 // release gives back what prepare made; it does so once.
