@@ -185,9 +185,8 @@ func (r *Running) settleIn(by starter) (err error) {
 	if err == nil && !leaves {
 		err = r.attend()
 	}
-	if err == nil && (o.Rare != nil || o.NotifySocket != "") {
+	if err == nil && o.Rare != nil {
 		r.limitLife(time.Duration(o.rare().Timeout) * time.Second)
-		err = o.notify(r.monitor())
 	}
 	if notice := r.plan.deviceNotice(); notice != "" {
 		r.notice(notice)
@@ -197,6 +196,9 @@ func (r *Running) settleIn(by starter) (err error) {
 	}
 	if err == nil && (o.Detached || !o.Remove) {
 		err = r.introduce()
+	}
+	if err == nil && o.NotifySocket != "" { // who hears of it may ask others for the container
+		err = o.notify(r.monitor())
 	}
 	if err == nil && by.ready != nil {
 		err = by.ready(r)
