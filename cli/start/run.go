@@ -325,7 +325,7 @@ func (o *Run) streams(s Streams) (err error) {
 	if len(o.rare.attach) > 0 {
 		return o.detachStreams(s)
 	}
-	if o.TTY && o.Interactive && !o.Detached && !term.IsTerminal(int(s.In.Fd())) {
+	if o.TTY && o.Interactive && !o.Detached && o.flags.Name() != "create" && !term.IsTerminal(int(s.In.Fd())) {
 		return UsageError{"the input device is not a TTY: leave out -t", "run"}
 	}
 	return nil
