@@ -32,8 +32,9 @@ var policy = map[string][]string{
 	"container":       {"userns", "storage", "netslirp/config", "cgroups", "security"},
 	"cli/flags":       {},
 	"cli/self":        {},
+	"cli/units":       {},
 	"cli/start":       {"userns", "storage", "netslirp/config", "security", "container", "cli/flags", "cli/self"},
-	"cli":             {"cli/start", "cli/flags", "cli/self", "userns", "storage", "netslirp", "cgroups", "security", "image", "container"},
+	"cli":             {"cli/start", "cli/flags", "cli/self", "cli/units", "userns", "storage", "netslirp", "cgroups", "security", "image", "container"},
 	".":               {"cli", "container", "image", "userns"},
 	"testdata":        {},
 }

@@ -44,7 +44,7 @@ func Commands() []Command {
 		{"diff", "[FLAGS] CONTAINER", "List what a container changed of its image's files", diffFlags},
 		{"commit", "[FLAGS] CONTAINER [IMAGE]", "Make an image of a container's changes", commitFlags},
 		{"export", "[FLAGS] CONTAINER", "Write a container's files as an archive", exportFlags},
-		{"top", "CONTAINER [COLUMN...]", "List the processes of a container", topFlags},
+		{"top", "[FLAGS] CONTAINER [COLUMN...|PS-OPTION...]", "List the processes of a container", topFlags},
 		{"stats", "[FLAGS] [CONTAINER...]", "Show what containers use", statsFlags},
 		{"events", "[FLAGS]", "Show what happens to containers", eventsFlags},
 		{"pause", "[FLAGS] CONTAINER...", "Stop all processes of containers for a while", pauseFlags},
@@ -84,7 +84,7 @@ func Commands() []Command {
 		{"network prune", "[FLAGS]", "Remove networks that no container is in", networkPruneFlags},
 		{"network reload", "[FLAGS] CONTAINER...", "Accepted for podman's sake: no firewall has rules for rl", networkReloadFlags},
 		{"network rm", "[FLAGS] NETWORK...", "Remove networks", networkRmFlags},
-		{"generate systemd", "[FLAGS] CONTAINER", "Print a unit that starts a container at boot", generateFlags},
+		{"generate systemd", "[FLAGS] CONTAINER|POD", "Print units of systemd that start a container or a pod", generateFlags},
 		{"unshare", "[COMMAND [ARG...]]", "Run a command in the user namespace of rl's files", unshareFlags},
 		{"info", "[FLAGS]", "Show what rl works with, for programs", infoFlags},
 		{"doctor", "", "Show what this host has, lacks, and how to mend it", doctorFlags},
@@ -140,7 +140,7 @@ func Main(args []string, s Streams) int {
 
 func (c Command) run(s Streams, typed string, words []string) int {
 	set := flags.New(c.Name)
-	set.SetInterspersed(c.Name != "run" && c.Name != "create" && c.Name != "exec" && c.Name != "unshare" && c.Name != "__complete")
+	set.SetInterspersed(c.Name != "run" && c.Name != "create" && c.Name != "exec" && c.Name != "top" && c.Name != "pod top" && c.Name != "unshare" && c.Name != "__complete")
 	run := c.Flags(set)
 	switch err := set.Parse(words); {
 	case errors.Is(err, flags.ErrHelp):

@@ -94,7 +94,7 @@ func psFilter(key, value string, list []*container.Info) (containerTest, error) 
 	case "is-task":
 		return swarmTest(value)
 	}
-	return nil, fmt.Errorf("%s is an invalid filter: id, name, label, exited, status, ancestor, before, since, until, volume, health, pod, network, publish, expose or restart-policy", key)
+	return nil, fmt.Errorf("%s is an invalid filter: id, name, label, exited, status, ancestor, before, since, until, volume, health, pod, network, publish, expose, restart-policy or should-start-on-boot", key)
 }
 
 // idTest: hex digits are the beginning of an id, the rest is a regular expression.
@@ -233,11 +233,7 @@ func restartPolicy(i *container.Info) string {
 	return i.Options.Restart
 }
 
-// startsOnBoot: those that docker starts anew with its daemon.
+// startsOnBoot: those that docker starts anew with its daemon (docker-run(1), --restart).
 func startsOnBoot(i *container.Info) bool {
-	switch i.Options.Restart {
-	case container.RestartAlways, container.RestartUnlessStopped:
-		return !i.Stopped()
-	}
-	return false
+	return i.Options.Restart == container.RestartAlways || i.Options.Restart == container.RestartUnlessStopped && !i.Stopped()
 }

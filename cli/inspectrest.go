@@ -213,6 +213,7 @@ func (h *inspectedHost) rest(o *container.Options, caps []string) {
 		h.Cgroups, h.CgroupParent, h.inspectedLimits = "enabled", o.Limits.Parent, inspectLimits(o.Limits)
 	}
 	h.GroupAdd, h.SecurityOpt, h.Devices, h.Tmpfs = append([]string{}, o.GroupAdd...), securityOptions(o), []inspectedDevice{}, map[string]string{}
+	h.devices(o)
 	if o.KeepGroups {
 		h.GroupAdd = append(h.GroupAdd, "keep-groups")
 	}
@@ -220,6 +221,15 @@ func (h *inspectedHost) rest(o *container.Options, caps []string) {
 		if m.Type == "tmpfs" {
 			h.Tmpfs[m.Destination] = strings.Join(m.Options, ",")
 		}
+	}
+}
+
+func (h *inspectedHost) devices(o *container.Options) {
+	if o.Rare == nil {
+		return
+	}
+	for _, d := range o.Rare.Devices {
+		h.Devices = append(h.Devices, inspectedDevice{d.Source, d.Path, firstOf(d.Permissions, container.AllPermissions)})
 	}
 }
 

@@ -54,10 +54,12 @@ func startFlags(f *flags.Set) func(Streams, []string) error {
 			return sel.attached(s, args, a)
 		}
 		return sel.each(s, args, func(host container.Host, i *container.Info) error {
-			if i.Running() || i.Status == container.StatusRestarting {
-				return nil
+			if !active(i) {
+				if err := startContainer(s, host, i); err != nil {
+					return err
+				}
 			}
-			return startContainer(s, host, i)
+			return tellUnit(host, i)
 		})
 	}
 }

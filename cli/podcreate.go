@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -45,7 +46,7 @@ func podCreateFlags(f *flags.Set) func(Streams, []string) error {
 	f.StringVar(&c.infraImage, "infra-image", "", "its image (default: none, and a program of rl's own)")
 	f.StringVar(&c.infraCommand, "infra-command", "", "its command")
 	f.StringVar(&c.infraName, "infra-name", "", "its name (default: the pod's id with -infra)")
-	f.StringVar(&c.pidFile, "infra-conmon-pidfile", "", "not there: the monitor begins with the pod")
+	f.StringVar(&c.pidFile, "infra-conmon-pidfile", "", "write the number of the infra container's rl to a file when the pod is started")
 	f.StringVar(&c.idFile, "pod-id-file", "", "write the pod's id to a file")
 	f.BoolVar(&c.replace, "replace", false, "remove another pod of this name first")
 	f.Bool("share-parent", true, "accepted for podman's sake: containers have no common cgroup")
@@ -117,8 +118,11 @@ func (c *podCreation) check() (r container.PodRecord, err error) {
 	if c.exitPolicy != "continue" && c.exitPolicy != container.ExitStop {
 		return r, fmt.Errorf("running pod create option: invalid pod exit policy: %q", c.exitPolicy)
 	}
-	if c.pidFile != "" {
-		return r, errors.New("--infra-conmon-pidfile: the monitor begins with the pod: rl inspect -f '{{.State.ConmonPid}}' INFRA gives its number")
+	if r.PIDFile, err = filepath.Abs(c.pidFile); c.pidFile == "" {
+		r.PIDFile = ""
+	}
+	if err != nil {
+		return r, err
 	}
 	if r.Share, err = parseShare(c.share); err != nil {
 		return r, err
@@ -261,7 +265,7 @@ func podFor(host container.Host, c *start.Cold, name string, starts bool) (pod *
 	}
 	pod, err = container.FindPod(host.Dirs, entry.ID)
 	if err == nil && starts {
-		err = startInfra(pod)
+		err = startInfra(host, pod)
 	}
 	if err != nil {
 		unlock()
@@ -278,7 +282,7 @@ func newPod(host container.Host, cold *start.Cold, name string) (*container.Pod,
 
 // startInfra has a process of its own, whose child the infra container's
 // monitor is not for long: ours would be nobody's to wait for.
-func startInfra(pod *container.Pod) error {
+func startInfra(host container.Host, pod *container.Pod) error {
 	infra := pod.InfraContainer()
 	if infra == nil && pod.Infra {
 		return fmt.Errorf("pod %s has lost its infra container: rl pod rm -f %[1]s", pod.Name)
@@ -291,13 +295,16 @@ func startInfra(pod *container.Pod) error {
 		return err
 	}
 	defer null.Close()
-	process, err := os.StartProcess("/proc/self/exe", []string{"rl", "start", infra.ID}, &os.ProcAttr{Files: []*os.File{null, null, os.Stderr}})
+	process, err := os.StartProcess("/proc/self/exe", []string{"rl", "start", infra.ID}, &os.ProcAttr{Env: withoutUnit(os.Environ()), Files: []*os.File{null, null, os.Stderr}})
 	if err != nil {
 		return fmt.Errorf("starting the infra container of pod %s: %w", pod.Name, err)
 	}
 	state, err := process.Wait()
 	if err == nil && !state.Success() {
 		err = fmt.Errorf("starting the infra container of pod %s: %s", pod.Name, state)
+	}
+	if err == nil {
+		err = tellPod(host, pod)
 	}
 	return err
 }

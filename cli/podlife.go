@@ -199,6 +199,9 @@ func startPod(s Streams, host container.Host, p *container.Pod) error {
 	}
 	err := errors.Join(failed...)
 	if err == nil {
+		err = tellPod(host, p)
+	}
+	if err == nil {
 		p.Emit(host.Dirs, "start")
 	}
 	return err
@@ -209,7 +212,7 @@ func startContainer(s Streams, host container.Host, i *container.Info) error {
 	if i.Options.Pod != nil && !infra(i) {
 		pod, err := container.FindPod(host.Dirs, i.Options.Pod.ID)
 		if err == nil {
-			err = startInfra(pod)
+			err = startInfra(host, pod)
 		}
 		if err != nil {
 			return err

@@ -189,16 +189,16 @@ func podTopFlags(f *flags.Set) func(Streams, []string) error {
 var podStatsColumns = map[string]column[statsRow]{
 	"Pod": {"POD", func(r statsRow) any { id, _ := podOf(r.info); return short(id) }}, "CID": {"CID", func(r statsRow) any { return r.id() }},
 	"ID": {"ID", func(r statsRow) any { return r.id() }}, "Name": {"NAME", func(r statsRow) any { return r.info.Name() }},
-	"CPU": {"CPU %", func(r statsRow) any { return r.cpu() + "%" }}, "MemUsage": {"MEM USAGE / LIMIT", func(r statsRow) any { return r.memory() }},
-	"MemUsageBytes": {"MEM USAGE / LIMIT", func(r statsRow) any { return r.memoryBinary() }}, "Mem": {"MEM %", func(r statsRow) any { return r.memoryPart() }},
-	"NetIO":   {"NET IO", func(r statsRow) any { return pair(r.now.NetIn, r.now.NetOut) }},
-	"BlockIO": {"BLOCK IO", func(r statsRow) any { return pair(r.now.BlockIn, r.now.BlockOut) }}, "PIDS": {"PIDS", func(r statsRow) any { return r.now.PIDs }},
+	"CPU": {"CPU %", func(r statsRow) any { return r.percent(r.cpu()) }}, "MemUsage": {"MEM USAGE / LIMIT", func(r statsRow) any { return decimalPair(r.now.Memory, r.now.Limit) }},
+	"MemUsageBytes": {"MEM USAGE / LIMIT", func(r statsRow) any { return binaryPair(r.now.Memory, r.now.Limit) }}, "Mem": {"MEM %", func(r statsRow) any { return r.percent(r.memory()) }},
+	"NetIO":   {"NET IO", func(r statsRow) any { return decimalPair(r.now.NetIn, r.now.NetOut) }},
+	"BlockIO": {"BLOCK IO", func(r statsRow) any { return decimalPair(r.now.BlockIn, r.now.BlockOut) }}, "PIDS": {"PIDS", func(r statsRow) any { return r.pids() }},
 }
 
 const podStatsTable = "{{.Pod}}\t{{.CID}}\t{{.Name}}\t{{.CPU}}\t{{.MemUsage}}\t{{.Mem}}\t{{.NetIO}}\t{{.BlockIO}}\t{{.PIDS}}"
 
 func podStatsFlags(f *flags.Set) func(Streams, []string) error {
-	o := &statsOptions{interval: "1", show: listing[statsRow]{table: podStatsTable, columns: podStatsColumns}}
+	o := &statsOptions{show: listing[statsRow]{table: podStatsTable, columns: podStatsColumns}}
 	f.BoolVarP(&o.all, "all", "a", false, "those of all pods")
 	f.BoolVar(&o.once, "no-stream", false, "show them once")
 	f.BoolVar(&o.noReset, "no-reset", false, "do not clear the screen")
@@ -226,6 +226,6 @@ func podStatsFlags(f *flags.Set) func(Streams, []string) error {
 			}
 			return list, nil
 		}
-		return o.run(s, host, time.Second)
+		return o.run(s, host, 5*time.Second)
 	}
 }

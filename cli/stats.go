@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -13,87 +14,13 @@ import (
 	"containers/rl/container"
 )
 
-// statsRow is one container's usage.
-type statsRow struct {
-	info      *container.Info
-	now, then container.Usage
-	long      bool
-}
-
-// statsColumns are docker's and podman's (docker-stats(1), podman-stats(1)).
-var statsColumns = map[string]column[statsRow]{
-	"Container": {"CONTAINER", func(r statsRow) any { return r.id() }}, "ID": {"ID", func(r statsRow) any { return r.id() }},
-	"Name": {"NAME", func(r statsRow) any { return r.info.Name() }}, "CPUPerc": {"CPU %", func(r statsRow) any { return r.cpu() + "%" }},
-	"CPU": {"CPU", func(r statsRow) any { return r.cpu() }}, "MemUsage": {"MEM USAGE / LIMIT", func(r statsRow) any { return r.memory() }},
-	"MemUsageBytes": {"MEM USAGE / LIMIT", func(r statsRow) any { return r.memoryBinary() }}, "MemPerc": {"MEM %", func(r statsRow) any { return r.memoryPart() }},
-	"NetIO":   {"NET IO", func(r statsRow) any { return pair(r.now.NetIn, r.now.NetOut) }},
-	"BlockIO": {"BLOCK IO", func(r statsRow) any { return pair(r.now.BlockIn, r.now.BlockOut) }},
-	"PIDs":    {"PIDS", func(r statsRow) any { return r.now.PIDs }}, "PIDS": {"PIDS", func(r statsRow) any { return r.now.PIDs }},
-	"CPUTime": {"CPU TIME", func(r statsRow) any { return r.now.CPU.String() }}, "UpTime": {"CPU TIME", func(r statsRow) any { return r.now.CPU.String() }},
-	"AVGCPU": {"AVG CPU %", func(r statsRow) any { return r.average() }},
-}
-
-const statsTable = "{{.ID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t{{.BlockIO}}\t{{.PIDs}}\t{{.CPUTime}}\t{{.AVGCPU}}"
-
-func (r statsRow) id() string {
-	if r.long {
-		return r.info.ID
-	}
-	return short(r.info.ID)
-}
-
-func pair(a, b uint64) string { return humanSize(int64(a)) + " / " + humanSize(int64(b)) }
-
-func (r statsRow) cpu() string {
-	span := r.now.At.Sub(r.then.At)
-	if r.then.At.IsZero() || span <= 0 || r.now.CPU < r.then.CPU {
-		return "0.00"
-	}
-	return fmt.Sprintf("%.2f", 100*float64(r.now.CPU-r.then.CPU)/float64(span))
-}
-
-func (r statsRow) average() string {
-	if r.now.At.IsZero() {
-		return "0.00%"
-	}
-	return fmt.Sprintf("%.2f%%", 100*float64(r.now.CPU)/float64(max(time.Since(r.info.State.Started), time.Millisecond)))
-}
-
-func (r statsRow) memory() string { return pair(r.now.Memory, r.now.Limit) }
-
-func (r statsRow) memoryBinary() string {
-	return fmt.Sprintf("%.4gMiB / %.4gGiB", float64(r.now.Memory)/(1<<20), float64(r.now.Limit)/(1<<30))
-}
-
-func (r statsRow) memoryPart() string {
-	return fmt.Sprintf("%.2f%%", 100*float64(r.now.Memory)/float64(max(r.now.Limit, 1)))
-}
-
-type statsJSON struct {
-	ID       string `json:"id"`
-	Name     string `json:"name"`
-	CPUTime  string `json:"cpu_time"`
-	CPUPerc  string `json:"cpu_percent"`
-	AVGCPU   string `json:"avg_cpu"`
-	MemUsage string `json:"mem_usage"`
-	MemPerc  string `json:"mem_percent"`
-	NetIO    string `json:"net_io"`
-	BlockIO  string `json:"block_io"`
-	PIDs     string `json:"pids"`
-}
-
-func (r statsRow) json() statsJSON {
-	return statsJSON{r.id(), r.info.Name(), r.now.CPU.String(), r.cpu() + "%", r.average(), r.memory(), r.memoryPart(), pair(r.now.NetIn, r.now.NetOut),
-		pair(r.now.BlockIn, r.now.BlockOut), strconv.Itoa(r.now.PIDs)}
-}
-
 // statsOptions are the flags of stats.
 type statsOptions struct {
-	all, once, noReset, long bool
-	format, interval         string
-	refs                     []string
-	show                     listing[statsRow]
-	pick                     func() ([]*container.Info, error) // nil: by refs
+	all, latest, once, noReset, long bool
+	format, interval                 string
+	refs                             []string
+	show                             listing[statsRow]
+	pick                             func() ([]*container.Info, error) // nil: by refs
 }
 
 func statsFlags(f *flags.Set) func(Streams, []string) error {
@@ -103,15 +30,16 @@ func statsFlags(f *flags.Set) func(Streams, []string) error {
 	f.BoolVar(&o.noReset, "no-reset", false, "do not clear the screen")
 	f.BoolVar(&o.long, "no-trunc", false, "show whole ids")
 	f.StringVar(&o.format, "format", "", "json, [table] TEMPLATE, or nothing for a table")
-	f.StringVarP(&o.interval, "interval", "i", "1", "seconds between measurements")
+	f.BoolVarP(&o.latest, "latest", "l", false, "the container that was made last")
+	f.StringVarP(&o.interval, "interval", "i", "5", "seconds between measurements")
 	return func(s Streams, args []string) error {
 		o.refs = args
 		seconds, err := strconv.ParseFloat(o.interval, 64)
 		if err != nil || seconds <= 0 || seconds > 86400 {
-			return usageError{Text: fmt.Sprintf("--interval %s: a number of seconds", o.interval), Command: "stats"}
+			return usageError{Text: fmt.Sprintf("invalid interval %s, must be a positive number greater zero", o.interval), Command: "stats"}
 		}
-		if o.all && len(args) > 0 {
-			return usageError{Text: "--all and names of containers cannot be used together", Command: "stats"}
+		if o.all && (o.latest || len(args) > 0) || o.latest && len(args) > 0 {
+			return usageError{Text: "--all, --latest and containers cannot be used together", Command: "stats"}
 		}
 		host, err := start.OpenHost()
 		if err != nil {
@@ -175,6 +103,10 @@ func (o *statsOptions) list(host container.Host) (list []*container.Info, err er
 	if o.pick != nil {
 		return o.pick()
 	}
+	if o.latest {
+		info, err := latestContainer(host)
+		return []*container.Info{info}, err
+	}
 	for _, ref := range o.refs {
 		info, err := container.Find(host.Dirs, ref)
 		if err != nil {
@@ -185,11 +117,6 @@ func (o *statsOptions) list(host container.Host) (list []*container.Info, err er
 	if len(o.refs) > 0 {
 		return list, nil
 	}
-	found, err := container.List(host.Dirs)
-	for _, i := range found {
-		if o.all || i.Running() {
-			list = append(list, i)
-		}
-	}
-	return list, err
+	list, err = container.List(host.Dirs)
+	return slices.DeleteFunc(list, func(i *container.Info) bool { return !o.all && !i.Running() }), err
 }

@@ -74,7 +74,7 @@ func enter(h Host, i *Info, e *ExecOptions, before func(*userns.Child) error) (*
 		p.shared.close()
 		return nil, err
 	}
-	r := &Running{child: child, host: h, plan: p, joins: true}
+	r := &Running{child: child, host: h, plan: p, joins: true, visited: i}
 	outer := userns.NewScript(2)
 	outer.Do("joining", "the namespaces of container "+i.Name(), unix.SYS_SETNS, userns.Int(pidfd), userns.Int(joinFlags(p.spec)))
 	outer.Fork(p.Script)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -137,4 +139,39 @@ func (u *Usage) fromCgroup(dir string) {
 	if n, ok := g.Value("pids.current", ""); ok {
 		u.PIDs = int(n)
 	}
+	if text, err := readFile(path.Join(dir, "io.stat")); err == nil {
+		u.BlockIn, u.BlockOut = ioStat(string(text))
+	}
+	u.Pressure = Pressure{pressure(path.Join(dir, "cpu.pressure")), pressure(path.Join(dir, "memory.pressure")), pressure(path.Join(dir, "io.pressure"))}
+}
+
+// ioStat sums the devices of io.stat (cgroup-v2.rst):
+//
+//	8:16 rbytes=1459200 wbytes=314773504 rios=192 wios=353 dbytes=0 dios=0
+func ioStat(text string) (in, out uint64) {
+	for _, word := range strings.Fields(text) {
+		key, value, _ := strings.Cut(word, "=")
+		n, _ := strconv.ParseUint(value, 10, 64)
+		switch key {
+		case "rbytes":
+			in += n
+		case "wbytes":
+			out += n
+		}
+	}
+	return in, out
+}
+
+// Pressure is how long some process of a container had to wait for what it
+// needs, in percent of the last ten seconds. Nothing says so without a cgroup.
+type Pressure struct{ CPU, Memory, IO string }
+
+// pressure reads psi(5)'s first line:
+//
+//	some avg10=0.22 avg60=0.17 avg300=1.11 total=58761459
+func pressure(file string) string {
+	text, _ := readFile(file)
+	_, rest, _ := strings.Cut(string(text), "some avg10=")
+	value, _, _ := strings.Cut(rest, " ")
+	return value
 }

@@ -188,11 +188,14 @@ func lockedFlags(source string) (flags uintptr) {
 	return flags
 }
 
+// usualDevices are in every container.
+var usualDevices = []string{"null", "zero", "full", "random", "urandom", "tty"}
+
 // devices: a user namespace cannot make nodes, so the host's are bound. The
 // directory is a new tmpfs that no one else has seen, hence plain openat(2).
 func (p *plan) devices() {
 	dev := p.resolve("/dev", unix.O_PATH|unix.O_DIRECTORY, 0).Save()
-	for _, name := range []string{"null", "zero", "full", "random", "urandom", "tty"} {
+	for _, name := range usualDevices {
 		file := "/dev/" + name
 		p.place = file
 		made := p.Do("making", file, unix.SYS_OPENAT, dev.Arg(), p.Str(name), userns.Int(unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC), userns.Int(0o644)).Save()

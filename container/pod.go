@@ -34,6 +34,7 @@ type PodRecord struct {
 	Share      []string          `json:",omitzero"` // cgroup, ipc, net, pid, uts
 	ExitPolicy string
 	Infra      bool
+	PIDFile    string `json:",omitzero"` // gets the number of the infra container's monitor
 }
 
 // Pod is all that is known of a pod.

@@ -16,23 +16,30 @@ import (
 // proc_pid_status(5).
 type Proc struct {
 	Process
-	Inside   int // its number in the container
-	Parent   int // its parent's there; 0: it has none there
-	State    byte
-	UID, GID uint32 // in the container
-	HostUID  uint32
-	HostGID  uint32
-	UTime    uint64 // clock ticks
-	STime    uint64
-	CUTime   uint64 // of children that it has waited for
-	CSTime   uint64
-	Nice     int
-	VSize    uint64 // bytes
-	RSS      uint64 // pages
-	TTY      int
-	Comm     string
-	Args     string
+	Inside int // its number in the container
+	Parent int // its parent's there; 0: it has none there
+	Group  int // its process group's number in the container
+	State  byte
+	UTime  uint64 // clock ticks
+	STime  uint64
+	CUTime uint64 // of children that it has waited for
+	CSTime uint64
+	Nice   int
+	VSize  uint64 // bytes
+	RSS    uint64 // pages
+	TTY    int
+	Comm   string
+	Args   string
+
+	User, HostUser     IDs
+	Groups, HostGroups []uint32          // supplementary ones
+	Caps               map[string]uint64 // by the names of proc_pid_status(5): CapEff, ...
+	Seccomp            int               // a mode of seccomp(2)
 }
+
+// IDs are those that proc_pid_status(5) shows, without the saved ones and those
+// of the file system.
+type IDs struct{ RealUID, UID, RealGID, GID uint32 }
 
 // Processes lists the container's processes: those of its mount namespace and
 // their descendants, as others may share its pid namespace.
@@ -71,7 +78,11 @@ func (i *Info) Processes() ([]Proc, error) {
 	uids, gids := i.idMap("uid_map"), i.idMap("gid_map")
 	for n := range list {
 		p := &list[n]
-		p.Parent, p.UID, p.GID = inside[p.Parent], uids(p.HostUID), gids(p.HostGID)
+		h := p.HostUser
+		p.Parent, p.User = inside[p.Parent], IDs{uids(h.RealUID), uids(h.UID), gids(h.RealGID), gids(h.GID)}
+		for _, g := range p.HostGroups {
+			p.Groups = append(p.Groups, gids(g))
+		}
 	}
 	return list, nil
 }
@@ -121,7 +132,13 @@ func (i *Info) idMap(file string) func(uint32) uint32 {
 
 // Names are those of the users and groups in the container's own files.
 func (i *Info) Names() (users, groups map[uint32]string) {
-	root := imageRoot{fmt.Sprintf("/proc/%d/root", i.State.Init.PID)}
+	return namesBelow(imageRoot{fmt.Sprintf("/proc/%d/root", i.State.Init.PID)})
+}
+
+// HostNames are those of the host's users and groups.
+func HostNames() (users, groups map[uint32]string) { return namesBelow(imageRoot{"/"}) }
+
+func namesBelow(root imageRoot) (users, groups map[uint32]string) {
 	read := func(file string) map[uint32]string {
 		names := map[uint32]string{}
 		_ = root.lines(file, func(f []string) bool {
@@ -144,7 +161,7 @@ func Uptime() time.Duration {
 	return time.Duration(now.Nano())
 }
 
-// readProc leaves the parent's number as the host has it.
+// readProc leaves the parent's number as the host has it, and the ids.
 func readProc(pid int) (p Proc, err error) {
 	dir := "/proc/" + strconv.Itoa(pid)
 	stat, err := readFile(dir + "/stat")
@@ -167,27 +184,55 @@ func readProc(pid int) (p Proc, err error) {
 	if err != nil {
 		return p, err
 	}
-	for line := range strings.Lines(string(status)) {
-		key, value, _ := strings.Cut(line, ":")
-		v := strings.Fields(value)
-		switch {
-		case len(v) == 0:
-		case key == "NSpid":
-			p.Inside, _ = strconv.Atoi(v[len(v)-1])
-		case key == "Uid" || key == "Gid":
-			id, _ := strconv.ParseUint(v[0], 10, 32)
-			if key == "Uid" {
-				p.HostUID = uint32(id)
-			} else {
-				p.HostGID = uint32(id)
-			}
-		}
-	}
+	p.status(string(status))
 	args, _ := readFile(dir + "/cmdline")
 	if p.Args = string(bytes.TrimRight(bytes.ReplaceAll(args, []byte{0}, []byte{' '}), " ")); p.Args == "" {
 		p.Args = "[" + p.Comm + "]"
 	}
 	return p, nil
+}
+
+// status takes what proc_pid_status(5) has in lines such as
+//
+//	Uid:	1000	1000	1000	1000
+//
+// The last of several numbers of a process is that of its own namespace.
+func (p *Proc) status(text string) {
+	p.Caps = map[string]uint64{}
+	for line := range strings.Lines(text) {
+		key, value, _ := strings.Cut(line, ":")
+		v := strings.Fields(value)
+		if len(v) == 0 {
+			continue
+		}
+		last := len(v) - 1
+		id := func(n int) uint32 { id, _ := strconv.ParseUint(v[min(n, last)], 10, 32); return uint32(id) }
+		switch key {
+		case "NSpid":
+			p.Inside = int(id(last))
+		case "NSpgid":
+			p.Group = int(id(last))
+		case "Uid":
+			p.HostUser.RealUID, p.HostUser.UID = id(0), id(1)
+		case "Gid":
+			p.HostUser.RealGID, p.HostUser.GID = id(0), id(1)
+		case "Groups":
+			for n := range v {
+				p.HostGroups = append(p.HostGroups, id(n))
+			}
+		case "Seccomp":
+			p.Seccomp = int(id(0))
+		case "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb":
+			p.Caps[key], _ = strconv.ParseUint(v[0], 16, 64)
+		}
+	}
+}
+
+// Label is what the host's security module says of a process
+// (proc_pid_attr(5)); nothing where there is none.
+func (p Process) Label() string {
+	text, _ := readFile("/proc/" + strconv.Itoa(p.PID) + "/attr/current")
+	return strings.TrimRight(string(text), "\x00\n")
 }
 
 // send sends a signal; a process that has ended is left alone.

@@ -36,6 +36,7 @@ type Rare struct {
 	RootfsOverlay bool        `json:",omitzero"` // what is written does not reach the directory of Rootfs
 	Requires      []string    `json:",omitzero"` // ids of containers that must run first
 	Domain        string      `json:",omitzero"` // NIS domain name
+	Devices       []Device    `json:",omitzero"`
 }
 
 // rare is never nil.
@@ -129,6 +130,9 @@ func (o *Options) apply(spec *specs.Spec) {
 	if path := o.rare().InitPath; path != "" && o.Init {
 		spec.Mounts = append(spec.Mounts, specs.Mount{Destination: initPlace, Type: "bind", Source: path, Options: []string{"bind", "ro"}})
 		spec.Process.Args = append([]string{initPlace, "--"}, spec.Process.Args...)
+	}
+	if len(o.rare().Devices) > 0 || o.Privileged {
+		spec.Mounts = append(spec.Mounts, o.deviceMounts()...)
 	}
 	spec.Linux.Sysctl = o.sysctls()
 	spec.Process.OOMScoreAdj = o.rare().OOMScoreAdj

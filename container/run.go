@@ -185,15 +185,20 @@ func (r *Running) settleIn(by starter) (err error) {
 	if err == nil && !leaves {
 		err = r.attend()
 	}
-	if err == nil && (o.Rare != nil || o.NotifySocket != "") {
+	if err == nil && o.Rare != nil {
 		r.limitLife(time.Duration(o.rare().Timeout) * time.Second)
-		err = o.notify(r.monitor())
+	}
+	if notice := r.plan.deviceNotice(); notice != "" {
+		r.notice(notice)
 	}
 	if err == nil && r.plan.sharesPIDs() {
 		r.state.Space = space(r.child.PID)
 	}
 	if err == nil && (o.Detached || !o.Remove) {
 		err = r.introduce()
+	}
+	if err == nil && o.NotifySocket != "" { // who hears of it may ask others for the container
+		err = o.notify(r.monitor())
 	}
 	if err == nil && by.ready != nil {
 		err = by.ready(r)
@@ -268,8 +273,15 @@ func (r *Running) connect() error {
 		return err
 	}
 	r.plan.o.Network = NetworkNone
-	r.Notice = fmt.Sprintf("no network but loopback: opening %s: %v: sudo modprobe tun && sudo chmod 666 %[1]s", tunDevice, why)
+	r.notice(fmt.Sprintf("no network but loopback: opening %s: %v: sudo modprobe tun && sudo chmod 666 %[1]s", tunDevice, why))
 	return nil
+}
+
+func (r *Running) notice(text string) {
+	if r.Notice != "" {
+		text = r.Notice + "; " + text
+	}
+	r.Notice = text
 }
 
 // release gives back what prepare made; it does so once.

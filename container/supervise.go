@@ -48,6 +48,7 @@ type Running struct {
 	again      bool           // the directory is that of an earlier run
 	introduced bool           // others can see it
 	joins      bool           // a container that another rl serves
+	visited    *Info          // that container
 	state      State
 	restarted  int
 	sick       int32 // its health check wants a restart
@@ -249,6 +250,9 @@ func (r *Running) status(drained func()) error {
 	status, err := r.child.Wait()
 	if err != nil {
 		return err
+	}
+	if r.visited != nil {
+		r.visited.account(r.child.Used())
 	}
 	if r.state.Space != "" {
 		killSpace(r.state.Space)

@@ -11,8 +11,8 @@ import (
 
 // Usage is what a container uses. One with a cgroup of its own has it counted
 // by the kernel; else it is the sum of what /proc tells of the processes, and
-// the CPU time of those that ended, as far as the first process has waited for
-// them or for their parents (cutime of proc_pid_stat(5)).
+// what those that ended have left to who waited for them: to their parents
+// (cutime of proc_pid_stat(5), proc_pid_io(5)), or to exec (usedFile).
 type Usage struct {
 	At                time.Time
 	CPU, System       time.Duration // all, and the kernel's part
@@ -21,6 +21,7 @@ type Usage struct {
 	NetIn, NetOut     uint64        // bytes of all devices but loopback
 	BlockIn, BlockOut uint64        // bytes from and to storage
 	PIDs              int
+	Pressure          Pressure
 }
 
 // tick is the unit of proc_pid_stat(5): USER_HZ is 100 on all architectures
@@ -49,8 +50,11 @@ func (i *Info) Usage() (u Usage, err error) {
 		u.BlockIn, u.BlockOut = u.BlockIn+io[0], u.BlockOut+io[1]
 	}
 	u.Limit = fields("/proc/meminfo", "MemTotal:")[0] << 10
+	u.accounted(i)
 	u.fromCgroup(i.State.Cgroup)
-	u.NetIn, u.NetOut = traffic(i.State.Init.PID)
+	if i.Options.Network != NetworkHost { // that is the host's traffic
+		u.NetIn, u.NetOut = traffic(i.State.Init.PID)
+	}
 	return u, nil
 }
 

@@ -31,6 +31,7 @@ type Child struct {
 	forwarded []forwarded
 	reaped    bool
 	status    unix.WaitStatus
+	used      unix.Rusage
 	kept      bool // a keeper's child
 	earlier   *Script
 }
@@ -331,6 +332,9 @@ func (c *Child) Kill() {
 	c.closePIDFD()
 }
 
+// Used is what the child and those that it waited for have used, after Wait.
+func (c *Child) Used() *unix.Rusage { return &c.used }
+
 // Wait waits for the end of the child; a second call gives the same answer. How
 // a keeper's child ended is not told to us: it is taken for killed.
 func (c *Child) Wait() (unix.WaitStatus, error) {
@@ -341,7 +345,7 @@ func (c *Child) Wait() (unix.WaitStatus, error) {
 		return c.waitKept()
 	}
 	for {
-		_, err := unix.Wait4(c.PID, &c.status, 0, nil)
+		_, err := unix.Wait4(c.PID, &c.status, 0, &c.used)
 		if err == unix.EINTR {
 			continue
 		}

@@ -1,8 +1,8 @@
 package start
 
 import (
+	"errors"
 	"fmt"
-	"os"
 	"path"
 	"slices"
 	"strings"
@@ -19,7 +19,7 @@ func (o *Run) checkMounts(cold *Cold) error {
 	parsers := []struct {
 		texts []string
 		parse func(string) (specs.Mount, error)
-	}{{o.volumes, volume}, {o.mounts, mount}, {o.tmpfs, tmpfs}, {o.devices, device}}
+	}{{o.volumes, volume}, {o.mounts, mount}, {o.tmpfs, tmpfs}}
 	for _, kind := range parsers {
 		for _, text := range kind.texts {
 			m, err := kind.parse(text)
@@ -37,20 +37,28 @@ func (o *Run) checkMounts(cold *Cold) error {
 			}
 		}
 	}
-	return nil
+	return o.checkDevices()
 }
 
 func (o *Run) addMount(text string, m specs.Mount) error {
-	if m.Destination = path.Clean(m.Destination); m.Destination == "/" || !path.IsAbs(m.Destination) {
-		return fmt.Errorf("mount %s: the target must be an absolute path other than /", text)
-	}
-	if inProc(m.Destination) {
-		return fmt.Errorf("mount %s: nothing can be mounted there: what is below /proc tells the container's processes apart and confines them", text)
+	m.Destination = path.Clean(m.Destination)
+	if err := checkTarget(m.Destination); err != nil {
+		return fmt.Errorf("mount %s: %w", text, err)
 	}
 	if slices.ContainsFunc(o.Mounts, func(other specs.Mount) bool { return other.Destination == m.Destination }) {
 		return fmt.Errorf("mount %s: %s: duplicate mount destination", text, m.Destination)
 	}
 	o.Mounts = append(o.Mounts, m)
+	return nil
+}
+
+func checkTarget(target string) error {
+	switch {
+	case target == "/" || !path.IsAbs(target):
+		return errors.New("the target must be an absolute path other than /")
+	case inProc(target):
+		return errors.New("nothing can be mounted there: what is below /proc tells the container's processes apart and confines them")
+	}
 	return nil
 }
 
@@ -79,27 +87,4 @@ func tmpfs(text string) (specs.Mount, error) {
 		}
 	}
 	return m, nil
-}
-
-// device is bound: a user namespace makes none. What the user may do with it is
-// what the container may do, so fewer rights than all cannot be given.
-func device(text string) (specs.Mount, error) {
-	part := strings.Split(text, ":")
-	target := part[0]
-	if len(part) > 1 && strings.HasPrefix(part[1], "/") {
-		target = part[1]
-		part = part[1:]
-	}
-	if len(part) > 2 || len(part) == 2 && part[1] != "rwm" && part[1] != "rw" {
-		return specs.Mount{}, fmt.Errorf("--device %s: /HOST[:/CONTAINER[:rwm]]; without root a device keeps the rights that the user has", text)
-	}
-	source := strings.SplitN(text, ":", 2)[0]
-	info, err := os.Stat(source)
-	if err == nil && info.Mode()&os.ModeDevice == 0 {
-		err = fmt.Errorf("--device %s: not a device", source)
-	}
-	if err != nil {
-		return specs.Mount{}, err
-	}
-	return bindMount(source, target, []string{"bind"})
 }

@@ -104,6 +104,9 @@ func (o *Run) inherit(infra *container.Options) {
 			o.Mounts = append(o.Mounts, m)
 		}
 	}
+	if r := infra.Rare; r != nil && len(r.Devices) > 0 {
+		o.rare.Devices, o.Rare = append(slices.Clone(r.Devices), o.rare.Devices...), &o.rare.Rare
+	}
 	if !o.flags.Changed("security-opt") && !o.Privileged {
 		o.Unconfined, o.NewPrivs, o.Unmask = infra.Unconfined, infra.NewPrivs, infra.Unmask
 		if infra.Seccomp != nil {

@@ -26,7 +26,6 @@ type rare struct {
 	preserve, arch, os, variant, isolation, initCtr  string
 	sigProxy, passwd, tmpfs, httpProxy, quiet, trust bool
 	links, storageOpts                               []string
-	gpus                                             string
 }
 
 // detachDefault are docker's keys that leave a container alone.
@@ -67,7 +66,6 @@ func (r *rare) flags(f *flags.Set) {
 	f.StringArrayVar(&r.links, "link", nil, "not here: use --network container:NAME or a pod")
 	f.StringVar(&r.isolation, "isolation", "default", "default, as there is one")
 	f.StringArrayVar(&r.storageOpts, "storage-opt", nil, "not here: there is no quota without root")
-	f.StringVar(&r.gpus, "gpus", "", "not here: --device gives a device")
 }
 
 // checkRare refuses what cannot be done, and fills in what was asked for.
@@ -80,7 +78,6 @@ func (o *Run) checkRare() error {
 		{len(r.links) > 0, "--link: docker's legacy links are not supported: use --network container:NAME, a pod, or --add-host"},
 		{r.initCtr != "", "--init-ctr: must specify pod value with init-ctr"},
 		{len(r.storageOpts) > 0, "--storage-opt: not supported: a size for a container's files needs quotas, which need root"},
-		{r.gpus != "", "--gpus: not supported: give the devices by --device, as /dev/nvidia0"},
 		{r.isolation != "default" && r.isolation != "process", "--isolation " + r.isolation + ": default, as there is one on Linux"},
 		{o.Init && r.InitPath != "" && !path.IsAbs(r.InitPath), "--init-path " + r.InitPath + ": an absolute path"},
 	} {

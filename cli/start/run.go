@@ -26,7 +26,8 @@ type Run struct {
 
 	entrypoint                                                    string
 	envFile, volumes, mounts, tmpfs, securityOpt, ulimits         []string
-	annotations, devices                                          []string
+	annotations                                                   []string
+	device                                                        deviceFlags
 	umask, pidfile                                                string
 	envHost, replace                                              bool
 	labels, labelFile                                             []string
@@ -86,7 +87,7 @@ func New(f *flags.Set) *Run {
 	f.StringVar(&o.StopSignal, "stop-signal", "", "signal that stop sends (default: the image's, or TERM)")
 	f.StringVar(&o.stopTimeout, "stop-timeout", "10", "seconds from there to KILL")
 	f.StringArrayVar(&o.annotations, "annotation", nil, "NAME=VALUE, for the specification")
-	f.StringArrayVar(&o.devices, "device", nil, "give the container a device: /HOST[:/CONTAINER[:rwm]]")
+	o.device.flags(f)
 	f.BoolVar(&o.replace, "replace", false, "remove another container of this name first")
 	f.StringVar(&o.pidfile, "pidfile", "", "write the number of the first process to a file")
 	f.StringVar(&o.cidfile, "cidfile", "", "write the container's id to a file")
@@ -324,7 +325,7 @@ func (o *Run) streams(s Streams) (err error) {
 	if len(o.rare.attach) > 0 {
 		return o.detachStreams(s)
 	}
-	if o.TTY && o.Interactive && !o.Detached && !term.IsTerminal(int(s.In.Fd())) {
+	if o.TTY && o.Interactive && !o.Detached && o.flags.Name() != "create" && !term.IsTerminal(int(s.In.Fd())) {
 		return UsageError{"the input device is not a TTY: leave out -t", "run"}
 	}
 	return nil
