@@ -18,7 +18,7 @@ import (
 )
 
 // sizes are the variables that make scripts longer, with what one of each may add.
-var sizes = map[string]time.Duration{"RLTEST_SOAK": 3 * time.Second, "RLTEST_PAIRS": 3 * time.Second, "RLTEST_CRASH": 2 * time.Minute}
+var sizes = map[string]time.Duration{"RLTEST_SOAK": 3 * time.Second, "RLTEST_PAIRS": 3 * time.Second, "RLTEST_CRASH": 3 * time.Second}
 
 // limit is what one script may take, on a busy machine.
 func limit() time.Duration {
