@@ -2,6 +2,7 @@ package start
 
 import (
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -223,7 +224,10 @@ func (o *Run) prepare(s Streams, args []string, cold *Cold) (host container.Host
 	o.ImageName, o.CreateCommand = args[0], append([]string{o.flags.Name()}, o.flags.Raw()...)
 	o.Args, o.EntrySet = args[1:], o.flags.Changed("entrypoint")
 	if o.entrypoint != "" {
-		o.Entrypoint = []string{o.entrypoint}
+		// podman's form of a list; docker's is one program.
+		if o.entrypoint[0] != '[' || json.Unmarshal([]byte(o.entrypoint), &o.Entrypoint) != nil {
+			o.Entrypoint = []string{o.entrypoint}
+		}
 	}
 	if o.rare.seccompPolicy == "default" {
 		if err := o.filter(cold); err != nil {
