@@ -193,15 +193,14 @@ func exportFlags(f *flags.Set) func(Streams, []string) error {
 		if *output == "" {
 			return inTree(host, args[0], request, nil, s.Out)
 		}
-		// A file of this name appears when it is whole.
-		file, err := os.CreateTemp(filepath.Dir(*output), ".rl-export-")
+		file, keep, err := openOutput(*output)
 		if err != nil {
 			return fmt.Errorf("exporting container %s: %w", args[0], err)
 		}
-		defer os.Remove(file.Name())
-		if err := errors.Join(inTree(host, args[0], request, nil, file), file.Chmod(0o644), file.Close()); err != nil {
+		defer drop(file)
+		if err := inTree(host, args[0], request, nil, file); err != nil {
 			return err
 		}
-		return os.Rename(file.Name(), *output)
+		return keep()
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -127,7 +128,7 @@ func volumeExportFlags(f *flags.Set) func(Streams, []string) error {
 		if err != nil {
 			return fmt.Errorf("exporting volume %s: %w", v.Name, err)
 		}
-		defer os.Remove(file.Name())
+		defer drop(file)
 		if err := inVolume(host, request, nil, file); err != nil {
 			return err
 		}
@@ -179,13 +180,29 @@ func volumeImportFlags(*flags.Set) func(Streams, []string) error {
 	}
 }
 
-// openOutput: a file of this name appears when it is whole.
+// openOutput: a file of this name appears when it is whole. A pipe or a device
+// is written to as it is. drop is for the end, kept or not.
 func openOutput(name string) (file *os.File, keep func() error, err error) {
-	file, err = os.CreateTemp(filepath.Dir(name), ".rl-export-")
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		if file, err = os.OpenFile(name, os.O_WRONLY, 0); err != nil {
+			return nil, nil, err
+		}
+		return file, file.Close, nil
+	}
+	file, err = os.CreateTemp(filepath.Dir(name), temporary)
 	if err != nil {
 		return nil, nil, err
 	}
 	return file, func() error {
 		return errors.Join(file.Chmod(0o644), file.Close(), os.Rename(file.Name(), name))
 	}, nil
+}
+
+const temporary = ".rl-export-"
+
+func drop(file *os.File) {
+	file.Close()
+	if strings.HasPrefix(filepath.Base(file.Name()), temporary) {
+		_ = os.Remove(file.Name())
+	}
 }

@@ -96,7 +96,7 @@ func portError(p *netconfig.Port, err error) error {
 	}
 	err = fmt.Errorf("listen %s %s:%d: bind: %w", p.Protocol, first(host, "0.0.0.0"), p.HostPort, err)
 	if errors.Is(err, unix.EACCES) {
-		return fmt.Errorf("cannot expose privileged port %d: %w: sudo sysctl -w net.ipv4.ip_unprivileged_port_start=%[1]d, or choose a port of %s or above",
+		return fmt.Errorf("cannot expose privileged port %d: %w: sudo sysctl -w net.ipv4.ip_unprivileged_port_start=%[1]d, or choose a port of %[3]s or above",
 			p.HostPort, err, unprivilegedPorts())
 	}
 	return fmt.Errorf("publishing port %d/%s: %w", p.Port, p.Protocol, err)
