@@ -48,6 +48,7 @@ func attachFlags(f *flags.Set) func(Streams, []string) error {
 		if !info.Running() {
 			return fmt.Errorf("you can only attach to running containers: container %s is not running", info.Name())
 		}
+		info.Emit(host.Dirs, "attach")
 		return a.run(s, host, info, container.LogQuery{Tail: 0, Follow: true})
 	}
 }
@@ -185,6 +186,7 @@ func (a *attachment) start(s Streams, host container.Host, info *container.Info)
 	if err != nil {
 		return err
 	}
+	again.Emit(host.Dirs, "attach")
 	return a.run(s, host, again, container.LogQuery{Since: before, Tail: -1, Follow: true})
 }
 

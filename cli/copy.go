@@ -190,8 +190,15 @@ func exportFlags(f *flags.Set) func(Streams, []string) error {
 			return err
 		}
 		request := treeRequest{Op: "pack", Path: "/", Place: placement{Base: ".", Raw: true, Owner: true, NoMounts: true}}
+		info, err := container.Find(host.Dirs, args[0])
+		if err != nil {
+			return err
+		}
 		if *output == "" {
-			return inTree(host, args[0], request, nil, s.Out)
+			if err = inTree(host, args[0], request, nil, s.Out); err == nil {
+				info.Emit(host.Dirs, "export")
+			}
+			return err
 		}
 		// A file of this name appears when it is whole.
 		file, err := os.CreateTemp(filepath.Dir(*output), ".rl-export-")
@@ -202,6 +209,9 @@ func exportFlags(f *flags.Set) func(Streams, []string) error {
 		if err := errors.Join(inTree(host, args[0], request, nil, file), file.Chmod(0o644), file.Close()); err != nil {
 			return err
 		}
-		return os.Rename(file.Name(), *output)
+		if err = os.Rename(file.Name(), *output); err == nil {
+			info.Emit(host.Dirs, "export")
+		}
+		return err
 	}
 }

@@ -89,6 +89,7 @@ func pruneContainers(s Streams, host container.Host, filters []string) error {
 		return usageError{Text: err.Error(), Command: "container prune"}
 	}
 	var failed []error
+	pruned := 0
 	for _, i := range list {
 		if i.Status != container.StatusExited && i.Status != container.StatusCreated || infra(i) || !allHold(tests, i) {
 			continue
@@ -97,7 +98,11 @@ func pruneContainers(s Streams, host container.Host, filters []string) error {
 			failed = append(failed, err)
 			continue
 		}
+		pruned++
 		fmt.Fprintln(s.Out, i.ID)
+	}
+	if pruned > 0 { // docker's
+		happened(host.Dirs, "container", "prune", "", "")
 	}
 	return errors.Join(failed...)
 }

@@ -99,6 +99,7 @@ func pullInside(s Streams, args []string) error {
 		if err != nil {
 			return err
 		}
+		happened(r.Dirs, "image", "pull", result.Image.ID, ref)
 		if result.Squashed && r.Notice != "" {
 			fmt.Fprintf(s.Err, "rl: files of other users in %s now belong to root: %s\n", ref, r.Notice)
 		}

@@ -315,11 +315,15 @@ func (r *Running) release(err *error) {
 			*err = left
 		}
 		if r.introduced {
-			emit(r.host.Dirs, r.plan.o.event("remove"))
+			e := r.plan.o.event("cleanup")
+			emit(r.host.Dirs, e, e.at("remove"))
 		}
 	default:
 		r.plan.o.closeVolumes()
 		c.Close()
+		if r.introduced {
+			emit(r.host.Dirs, r.plan.o.event("cleanup"))
+		}
 	}
 }
 
