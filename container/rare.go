@@ -134,6 +134,7 @@ func (o *Options) apply(spec *specs.Spec) {
 	if len(o.rare().Devices) > 0 || o.Privileged {
 		spec.Mounts = append(spec.Mounts, o.deviceMounts()...)
 	}
+	spec.Mounts = append(spec.Mounts, o.cgroupMount()...)
 	spec.Linux.Sysctl = o.sysctls()
 	spec.Process.OOMScoreAdj = o.rare().OOMScoreAdj
 	spec.Domainname = o.rare().Domain

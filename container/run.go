@@ -163,7 +163,7 @@ func start(h Host, o *Options, c *storage.Container, by starter) (r *Running, er
 		maps = r.child.BeginMaps(h.IDs)
 	}
 	r.storage, r.plan, err = prepare(h, o, c, j)
-	if err = errors.Join(maps(), err, r.confine()); err != nil {
+	if err = errors.Join(maps(), err, r.noteCgroup(), r.confine()); err != nil {
 		return r, err
 	}
 	if err = r.execute(j); err == nil {
