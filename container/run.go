@@ -188,6 +188,9 @@ func (r *Running) settleIn(by starter) (err error) {
 	if err == nil && o.Rare != nil {
 		r.limitLife(time.Duration(o.rare().Timeout) * time.Second)
 	}
+	if err == nil && r.plan.o.rare().CDI != nil {
+		r.afterStart()
+	}
 	if notice := r.plan.deviceNotice(); notice != "" {
 		r.notice(notice)
 	}
