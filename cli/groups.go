@@ -28,7 +28,7 @@ var groups = map[string]map[string][]string{
 		"prune": {"network prune"}, "reload": {"network reload"}, "remove": {"network rm"}, "rm": {"network rm"},
 	},
 	"healthcheck": {"run": {"healthcheck run"}},
-	"generate":    {"systemd": {"generate systemd"}},
+	"generate":    {"systemd": {"generate systemd"}, "quadlet": {"generate quadlet"}},
 	"manifest": {
 		"add": {"manifest add"}, "annotate": {"manifest annotate"}, "create": {"manifest create"}, "exists": {"manifest exists"}, "inspect": {"manifest inspect"},
 		"push": {"manifest push"}, "remove": {"manifest remove"}, "rm": {"manifest rm"},
