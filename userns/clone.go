@@ -3,6 +3,8 @@ package userns
 import (
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -267,8 +269,8 @@ func (c *Child) meet() {
 		return
 	}
 	pid, pidfd := c.Current()
-	atomic.StoreUint32(&c.block.word, wordRuns) // until the kernel clears it
-	if pidfd < 0 || unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0) != nil {
+	atomic.StoreUint32(&c.block.word, wordRuns)                                             // until the kernel clears it
+	if (pidfd < 0 || unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0) != nil) && pid > 0 { // 0 is our own group
 		_ = unix.Kill(pid, unix.SIGKILL)
 	}
 }
@@ -279,7 +281,20 @@ func (c *Child) Current() (pid, pidfd int) {
 	if c.block == nil || c.block.part != 2 {
 		return c.PID, c.PIDFD
 	}
-	return int(c.block.forked), int(*c.pidfdWord())
+	// Its parent learns its number when it has executed its program (CLONE_VFORK).
+	pidfd = int(*c.pidfdWord())
+	return pidOf(pidfd), pidfd
+}
+
+// pidOf is the number of a pidfd's process, or 0 (proc_pid_fdinfo(5)).
+func pidOf(pidfd int) (pid int) {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", pidfd))
+	for line := range strings.Lines(string(text)) {
+		if number, ok := strings.CutPrefix(line, "Pid:"); ok {
+			pid, _ = strconv.Atoi(strings.TrimSpace(number))
+		}
+	}
+	return pid
 }
 
 // Supervisor is our own pidfd, which children look at to see whether we live;
