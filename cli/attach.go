@@ -33,15 +33,9 @@ func (a *attachment) flags(f *flags.Set) {
 func attachFlags(f *flags.Set) func(Streams, []string) error {
 	a := &attachment{}
 	a.flags(f)
+	latest := latestFlag(f)
 	return func(s Streams, args []string) error {
-		if len(args) != 1 {
-			return usageError{Text: "attach needs one container", Command: "attach"}
-		}
-		host, err := start.OpenHost()
-		if err != nil {
-			return err
-		}
-		info, err := container.Find(host.Dirs, args[0])
+		host, info, err := latestRef("attach", *latest, args)
 		if err != nil {
 			return err
 		}

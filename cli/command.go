@@ -93,7 +93,7 @@ func Commands() []Command {
 		{"completion", "[FLAGS] {bash|zsh|fish}", "Print a shell completion script", completionFlags},
 		{"man", "", "Print the manual page", manFlags},
 		{"help", "[COMMAND]", "Show help", helpFlags},
-	}, append(imageCommands(), podCommands()...)...)
+	}, append(append(imageCommands(), podCommands()...), rareCommands()...)...)
 }
 
 func find(name string) (Command, bool) {

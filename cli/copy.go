@@ -181,21 +181,15 @@ func inTree(host container.Host, ref string, r treeRequest, stdin, stdout *os.Fi
 
 func exportFlags(f *flags.Set) func(Streams, []string) error {
 	output := f.StringP("output", "o", "", "write to a file instead of standard output")
+	latest := latestFlag(f)
 	return func(s Streams, args []string) error {
-		if len(args) != 1 {
-			return usageError{Text: "export needs a container", Command: "export"}
-		}
-		host, err := start.OpenHost()
+		host, info, err := latestRef("export", *latest, args)
 		if err != nil {
 			return err
 		}
 		request := treeRequest{Op: "pack", Path: "/", Place: placement{Base: ".", Raw: true, Owner: true, NoMounts: true}}
-		info, err := container.Find(host.Dirs, args[0])
-		if err != nil {
-			return err
-		}
 		if *output == "" {
-			if err = inTree(host, args[0], request, nil, s.Out); err == nil {
+			if err = inTree(host, info.ID, request, nil, s.Out); err == nil {
 				info.Emit(host.Dirs, "export")
 			}
 			return err
@@ -203,10 +197,10 @@ func exportFlags(f *flags.Set) func(Streams, []string) error {
 		// A file of this name appears when it is whole.
 		file, err := os.CreateTemp(filepath.Dir(*output), ".rl-export-")
 		if err != nil {
-			return fmt.Errorf("exporting container %s: %w", args[0], err)
+			return fmt.Errorf("exporting container %s: %w", info.ID, err)
 		}
 		defer os.Remove(file.Name())
-		if err := errors.Join(inTree(host, args[0], request, nil, file), file.Chmod(0o644), file.Close()); err != nil {
+		if err := errors.Join(inTree(host, info.ID, request, nil, file), file.Chmod(0o644), file.Close()); err != nil {
 			return err
 		}
 		if err = os.Rename(file.Name(), *output); err == nil {

@@ -116,6 +116,7 @@ func confirm(s Streams, warning string) bool {
 }
 
 func existsFlags(f *flags.Set) func(Streams, []string) error {
+	f.Bool("external", false, "accepted for podman's sake: rl has no containers of other tools")
 	return func(_ Streams, args []string) error {
 		if err := exactly("container exists", args, 1); err != nil {
 			return err
