@@ -81,7 +81,9 @@ func psFilter(key, value string, list []*container.Info) (containerTest, error) 
 	case "volume":
 		return volumeTest(value), nil
 	case "network":
-		return func(i *container.Info) bool { return slices.Contains(networksOf(i), value) || value == i.Options.Network.String() }, nil
+		return func(i *container.Info) bool {
+			return slices.Contains(networksOf(i), value) || value == i.Options.Network.String()
+		}, nil
 	case "pod":
 		return func(i *container.Info) bool {
 			id, name := podOf(i)
