@@ -218,6 +218,10 @@ func startPod(s Streams, host container.Host, p *container.Pod) error {
 
 // startContainer starts a container, and before it what has its pod's namespaces.
 func startContainer(s Streams, host container.Host, i *container.Info) error {
+	return startSeen(s, host, i, func() {})
+}
+
+func startSeen(s Streams, host container.Host, i *container.Info, seen func()) error {
 	if i.Options.Pod != nil && !infra(i) {
 		pod, err := container.FindPod(host.Dirs, i.Options.Pod.ID)
 		if err == nil {
@@ -227,7 +231,7 @@ func startContainer(s Streams, host container.Host, i *container.Info) error {
 			return err
 		}
 	}
-	return start.Revive(s, host, i)
+	return start.ReviveSeen(s, host, i, seen)
 }
 
 func podStopFlags(f *flags.Set) func(Streams, []string) error {
