@@ -33,21 +33,16 @@ func (a *attachment) flags(f *flags.Set) {
 func attachFlags(f *flags.Set) func(Streams, []string) error {
 	a := &attachment{}
 	a.flags(f)
+	latest := latestFlag(f)
 	return func(s Streams, args []string) error {
-		if len(args) != 1 {
-			return usageError{Text: "attach needs one container", Command: "attach"}
-		}
-		host, err := start.OpenHost()
-		if err != nil {
-			return err
-		}
-		info, err := container.Find(host.Dirs, args[0])
+		host, info, err := latestRef("attach", *latest, args)
 		if err != nil {
 			return err
 		}
 		if !info.Running() {
 			return fmt.Errorf("you can only attach to running containers: container %s is not running", info.Name())
 		}
+		info.Emit(host.Dirs, "attach")
 		return a.run(s, host, info, container.LogQuery{Tail: 0, Follow: true})
 	}
 }
@@ -55,26 +50,49 @@ func attachFlags(f *flags.Set) func(Streams, []string) error {
 // errDetached says that the user left.
 var errDetached = errors.New("detached")
 
+// following is a container whose end and log are open: both are known even when
+// it is removed.
+type following struct {
+	info *container.Info
+	end  <-chan error
+	left chan error // by its end, or by keys
+}
+
 // run shows what the container writes, by its log, and types what we are given,
 // until it ends; it returns the container's status.
 func (a *attachment) run(s Streams, host container.Host, info *container.Info, q container.LogQuery) error {
-	keys, err := container.DetachKeys(a.keys)
+	f, err := follow(s, info, q)
 	if err != nil {
-		return usageError{Text: err.Error(), Command: "attach"}
+		return err
 	}
-	end := awaitEnd(info)
-	left, ready := make(chan error, 2), make(chan error, 2)
+	return a.stay(s, host, f)
+}
+
+// follow returns when somebody reads what the container writes: the answer to
+// what is typed must not come before.
+func follow(s Streams, info *container.Info, q container.LogQuery) (*following, error) {
+	end, err := awaitEnd(info)
+	if err != nil {
+		return nil, err
+	}
+	f := &following{info, end, make(chan error, 2)}
+	ready := make(chan error, 2)
 	q.Ready = func() { ready <- nil }
 	go func() {
 		p := newLogPrinter(s, true)
 		err := errors.Join(readLog(info, q, p.print), p.end())
 		ready <- err
-		left <- err
+		f.left <- err
 	}()
-	// The answer to what is typed must not come before someone reads it.
-	if err := <-ready; err != nil {
-		return err
+	return f, <-ready
+}
+
+func (a *attachment) stay(s Streams, host container.Host, f *following) error {
+	keys, err := container.DetachKeys(a.keys)
+	if err != nil {
+		return usageError{Text: err.Error(), Command: "attach"}
 	}
+	info := f.info
 	if !a.noStdin && info.Options.Interactive {
 		input, err := info.OpenInput()
 		if again, gone := container.Find(host.Dirs, info.ID); err != nil && gone == nil && again.Running() {
@@ -82,33 +100,38 @@ func (a *attachment) run(s Streams, host container.Host, info *container.Info, q
 		}
 		if err == nil {
 			defer input.Close()
-			defer typeTo(input, s.In, keys, left, info.Options.TTY)()
+			defer typeTo(input, s.In, keys, f.left, info.Options.TTY)()
 		}
 	}
 	if a.sigProxy {
 		defer proxy(info)()
 	}
-	switch err := <-left; {
+	switch err := <-f.left; {
 	case errors.Is(err, errDetached):
 		return nil
 	case err != nil:
 		return err
 	}
-	return <-end
+	return <-f.end
 }
 
 // awaitEnd waits beside what follows: with --rm the container is gone when its
 // log ends.
-func awaitEnd(info *container.Info) <-chan error {
+func awaitEnd(info *container.Info) (<-chan error, error) {
+	file, err := info.OpenEnd()
+	if err != nil {
+		return nil, err
+	}
 	end := make(chan error, 1)
 	go func() {
-		ended, _, err := info.Wait(-1)
+		defer file.Close()
+		ended, _, err := info.WaitWith(file, -1)
 		if err == nil {
 			err = container.Exit{Code: ended.Code}
 		}
 		end <- err
 	}()
-	return end
+	return end, nil
 }
 
 // typeTo carries our input until its end, or until the keys are typed.
@@ -173,19 +196,33 @@ func proxy(info *container.Info) (stop func()) {
 	return func() { signal.Stop(signals) }
 }
 
-// start starts one container and stays with it.
+// start starts one container and stays with it. It is followed before it is left
+// to its monitor: one with --rm may be gone at once.
 func (a *attachment) start(s Streams, host container.Host, info *container.Info) error {
-	before := time.Now()
+	q := container.LogQuery{Since: time.Now(), Tail: -1, Follow: true}
+	var f *following
+	begin := func() error {
+		now, err := container.Find(host.Dirs, info.ID)
+		if err != nil {
+			return err
+		}
+		now.Emit(host.Dirs, "attach")
+		f, err = follow(s, now, q)
+		return err
+	}
+	var failed error // told when the container runs on without us
 	if !info.Running() {
-		if err := startContainer(s, host, info); err != nil {
+		if err := startSeen(s, host, info, func() { failed = begin() }); err != nil {
 			return err
 		}
 	}
-	again, err := container.Find(host.Dirs, info.ID)
-	if err != nil {
-		return err
+	if f == nil && failed == nil {
+		failed = begin()
 	}
-	return a.run(s, host, again, container.LogQuery{Since: before, Tail: -1, Follow: true})
+	if failed != nil {
+		return failed
+	}
+	return a.stay(s, host, f)
 }
 
 // runUnproxied is run --sig-proxy=false.

@@ -85,6 +85,7 @@ func Commands() []Command {
 		{"network reload", "[FLAGS] CONTAINER...", "Accepted for podman's sake: no firewall has rules for rl", networkReloadFlags},
 		{"network rm", "[FLAGS] NETWORK...", "Remove networks", networkRmFlags},
 		{"generate systemd", "[FLAGS] CONTAINER|POD", "Print units of systemd that start a container or a pod", generateFlags},
+		{"generate quadlet", "[FLAGS] [DIR]", "Write units of systemd for Quadlet's files .container, .volume and .network", quadletFlags},
 		{"unshare", "[COMMAND [ARG...]]", "Run a command in the user namespace of rl's files", unshareFlags},
 		{"info", "[FLAGS]", "Show what rl works with, for programs", infoFlags},
 		{"doctor", "", "Show what this host has, lacks, and how to mend it", doctorFlags},
@@ -92,7 +93,7 @@ func Commands() []Command {
 		{"completion", "[FLAGS] {bash|zsh|fish}", "Print a shell completion script", completionFlags},
 		{"man", "", "Print the manual page", manFlags},
 		{"help", "[COMMAND]", "Show help", helpFlags},
-	}, append(imageCommands(), podCommands()...)...)
+	}, append(append(imageCommands(), podCommands()...), rareCommands()...)...)
 }
 
 func find(name string) (Command, bool) {

@@ -26,8 +26,14 @@ func commitFlags(f *flags.Set) func(Streams, []string) error {
 	pause := f.BoolP("pause", "p", false, "pause the container meanwhile")
 	quiet := f.BoolP("quiet", "q", false, "accepted for podman's sake: only the id is printed")
 	idFile := f.String("iidfile", "", "write the image's id to a file")
+	format := f.StringP("format", "f", "oci", "oci alone: push --format v2s2 sends docker's")
+	f.Bool("include-volumes", false, "refused: volumes are no part of an image")
+	f.BoolP("squash", "s", false, "accepted for podman's sake: the changes are one layer always")
 	return func(s Streams, args []string) error {
 		_ = *quiet
+		if err := refusedOfCommit(f, *format); err != nil {
+			return err
+		}
 		if len(args) < 1 || len(args) > 2 {
 			return usageError{Text: "commit needs a container, and may have a name for the image", Command: "commit"}
 		}
@@ -69,6 +75,14 @@ func commitFlags(f *flags.Set) func(Streams, []string) error {
 		}
 		return err
 	}
+}
+
+// refusedOfCommit is for what podman's commit can do and rl's cannot.
+func refusedOfCommit(f *flags.Set, format string) error {
+	if format != "oci" {
+		return fmt.Errorf("--format %s is not supported: images are kept in OCI's form; rl push --format v2s2 sends docker's", format)
+	}
+	return refuse(f, map[string]string{"include-volumes": "the files of volumes are no part of an image; rl cp copies them into the container before"})
 }
 
 func commit(host container.Host, info *container.Info, o image.CommitOptions) (id string, err error) {

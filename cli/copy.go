@@ -181,26 +181,30 @@ func inTree(host container.Host, ref string, r treeRequest, stdin, stdout *os.Fi
 
 func exportFlags(f *flags.Set) func(Streams, []string) error {
 	output := f.StringP("output", "o", "", "write to a file instead of standard output")
+	latest := latestFlag(f)
 	return func(s Streams, args []string) error {
-		if len(args) != 1 {
-			return usageError{Text: "export needs a container", Command: "export"}
-		}
-		host, err := start.OpenHost()
+		host, info, err := latestRef("export", *latest, args)
 		if err != nil {
 			return err
 		}
 		request := treeRequest{Op: "pack", Path: "/", Place: placement{Base: ".", Raw: true, Owner: true, NoMounts: true}}
 		if *output == "" {
-			return inTree(host, args[0], request, nil, s.Out)
+			if err = inTree(host, info.ID, request, nil, s.Out); err == nil {
+				info.Emit(host.Dirs, "export")
+			}
+			return err
 		}
 		file, keep, err := openOutput(*output)
 		if err != nil {
-			return fmt.Errorf("exporting container %s: %w", args[0], err)
+			return fmt.Errorf("exporting container %s: %w", info.ID, err)
 		}
 		defer drop(file)
-		if err := inTree(host, args[0], request, nil, file); err != nil {
+		if err := inTree(host, info.ID, request, nil, file); err != nil {
 			return err
 		}
-		return keep()
+		if err = keep(); err == nil {
+			info.Emit(host.Dirs, "export")
+		}
+		return err
 	}
 }

@@ -11,26 +11,23 @@ import (
 	"golang.org/x/sys/unix"
 
 	"containers/rl/cli/flags"
-	"containers/rl/cli/start"
 	"containers/rl/container"
 	"containers/rl/image"
 )
 
 func diffFlags(f *flags.Set) func(Streams, []string) error {
 	format := f.String("format", "", "json, or nothing for lines")
+	latest := latestFlag(f)
 	return func(s Streams, args []string) error {
-		if len(args) != 1 {
-			return usageError{Text: "diff needs a container", Command: "diff"}
-		}
 		if *format != "" && *format != "json" {
 			return usageError{Text: fmt.Sprintf("--format %s: json", *format), Command: "diff"}
 		}
-		host, err := start.OpenHost()
+		host, info, err := latestRef("diff", *latest, args)
 		if err != nil {
 			return err
 		}
 		if *format == "" {
-			return inTree(host, args[0], treeRequest{Op: "diff"}, nil, s.Out)
+			return inTree(host, info.ID, treeRequest{Op: "diff"}, nil, s.Out)
 		}
 		reader, writer, err := os.Pipe()
 		if err != nil {
@@ -39,7 +36,7 @@ func diffFlags(f *flags.Set) func(Streams, []string) error {
 		defer reader.Close()
 		failed := make(chan error, 1)
 		go func() {
-			err := inTree(host, args[0], treeRequest{Op: "diff"}, nil, writer)
+			err := inTree(host, info.ID, treeRequest{Op: "diff"}, nil, writer)
 			writer.Close()
 			failed <- err
 		}()

@@ -24,7 +24,7 @@ func doctorFlags(*flags.Set) func(Streams, []string) error {
 			return usageError{Text: "doctor takes no argument", Command: "doctor"}
 		}
 		missing := 0
-		for _, look := range []func() finding{kernel, namespaces, ids, directories, tunDevice, seccompFilter, appArmor, cgroup, fuse} {
+		for _, look := range []func() finding{kernel, namespaces, ids, directories, tunDevice, seccompFilter, appArmor, cgroup, fuse, cdiFound} {
 			f := look()
 			line := fmt.Sprintf("%-10s %-9s %s", f.subject, f.state, f.text)
 			if f.mend != "" {

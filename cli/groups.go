@@ -7,7 +7,8 @@ var groups = map[string]map[string][]string{
 		"attach": {"attach"}, "commit": {"commit"}, "cp": {"cp"}, "diff": {"diff"}, "export": {"export"}, "create": {"create"}, "exec": {"exec"}, "inspect": {"inspect", "--type", "container"}, "kill": {"kill"},
 		"list": {"ps"}, "logs": {"logs"}, "ls": {"ps"}, "pause": {"pause"}, "port": {"port"}, "ps": {"ps"}, "rename": {"rename"}, "restart": {"restart"},
 		"rm": {"rm"}, "run": {"run"}, "stats": {"stats"}, "start": {"start"}, "stop": {"stop"}, "top": {"top"}, "unpause": {"unpause"}, "update": {"update"}, "wait": {"wait"},
-		"exists": {"container exists"}, "prune": {"container prune"}, "mount": {"mount"}, "umount": {"umount"}, "unmount": {"umount"},
+		"exists": {"container exists"}, "prune": {"container prune"}, "cleanup": {"container cleanup"}, "checkpoint": {"container checkpoint"},
+		"restore": {"container restore"}, "runlabel": {"container runlabel"}, "init": {"init"}, "mount": {"mount"}, "umount": {"umount"}, "unmount": {"umount"},
 	},
 	"pod": {
 		"create": {"pod create"}, "start": {"pod start"}, "stop": {"pod stop"}, "restart": {"pod restart"}, "kill": {"pod kill"}, "pause": {"pod pause"},
@@ -28,7 +29,7 @@ var groups = map[string]map[string][]string{
 		"prune": {"network prune"}, "reload": {"network reload"}, "remove": {"network rm"}, "rm": {"network rm"},
 	},
 	"healthcheck": {"run": {"healthcheck run"}},
-	"generate":    {"systemd": {"generate systemd"}},
+	"generate":    {"systemd": {"generate systemd"}, "quadlet": {"generate quadlet"}},
 	"manifest": {
 		"add": {"manifest add"}, "annotate": {"manifest annotate"}, "create": {"manifest create"}, "exists": {"manifest exists"}, "inspect": {"manifest inspect"},
 		"push": {"manifest push"}, "remove": {"manifest remove"}, "rm": {"manifest rm"},

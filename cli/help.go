@@ -28,6 +28,7 @@ var examples = map[string][]string{
 	"top":              {"top web", "top web pid seccomp args %C", "top --latest"},
 	"events":           {"events --since 5m", "events --filter event=create --format json"},
 	"update":           {"update --memory 256m --pids-limit 100 web", "update --restart always web"},
+	"generate quadlet": {"generate quadlet && systemctl --user daemon-reload", "generate quadlet --dryrun"},
 	"generate systemd": {"generate systemd --name --files web", "generate systemd --new --name web"},
 }
 

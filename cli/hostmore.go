@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"containers/rl/cgroups"
+	"containers/rl/cli/cdi"
 	"containers/rl/cli/self"
 	"containers/rl/container"
 	"containers/rl/image"
@@ -56,17 +57,26 @@ type dockerFacts struct {
 	CgroupVersion                                                                                                                 string
 	MemTotal                                                                                                                      uint64
 	SecurityOptions                                                                                                               []string
+	CDISpecDirs                                                                                                                   []string
+	DiscoveredDevices                                                                                                             []discoveredDevice
 }
+
+type discoveredDevice struct{ Source, ID string }
 
 // docker says the same in docker's words.
 func (i *hostInfo) docker() dockerFacts {
 	machine := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[i.Host.Arch]
 	c := i.Store.ContainerStore
+	registry := cdi.Load(cdiDirs(nil))
+	devices := []discoveredDevice{}
+	for _, name := range deviceNames(registry) {
+		devices = append(devices, discoveredDevice{"cdi", name})
+	}
 	return dockerFacts{ServerVersion: self.Version, Driver: i.Store.GraphDriverName, OperatingSystem: i.Host.Distribution.name(), OSType: i.Host.OS, Architecture: machine,
 		KernelVersion: i.Host.Kernel, Name: i.Host.Hostname, DockerRootDir: i.Store.GraphRoot, CgroupDriver: i.Host.CgroupManager, LoggingDriver: i.Host.LogDriver,
 		Containers: c.Number, ContainersRunning: c.Running, ContainersPaused: c.Paused, ContainersStopped: c.Stopped, Images: i.Store.ImageStore.Number, NCPU: i.Host.CPUs,
 		CgroupVersion: strings.TrimPrefix(i.Host.CgroupVersion, "v"), MemTotal: i.Host.MemTotal,
-		SecurityOptions: []string{"name=seccomp,profile=default", "name=rootless", "name=cgroupns"}}
+		SecurityOptions: []string{"name=seccomp,profile=default", "name=rootless", "name=cgroupns"}, CDISpecDirs: registry.Dirs, DiscoveredDevices: devices}
 }
 
 func (d distroFacts) name() string { return strings.TrimSpace(d.Distribution + " " + d.Version) }

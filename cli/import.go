@@ -102,6 +102,7 @@ func (r imageRequest) importInside(ctx context.Context, s Streams) error {
 	if squashed && r.Notice != "" {
 		fmt.Fprintf(s.Err, "rl: files of other users now belong to root: %s\n", r.Notice)
 	}
+	happened(r.Import.Dirs, "image", "import", id, r.Import.Name)
 	_, err = fmt.Fprintln(s.Out, "sha256:"+id)
 	return err
 }

@@ -60,7 +60,17 @@ type inspectedHostRest struct {
 	Runtime                                      string
 	ConsoleSize                                  [2]int
 	Devices                                      []inspectedDevice
+	DeviceRequests                               []inspectedRequest
 	inspectedLimits
+}
+
+// inspectedRequest is docker's form of devices that are more than nodes.
+type inspectedRequest struct {
+	Driver       string
+	Count        int
+	DeviceIDs    []string
+	Capabilities [][]string
+	Options      map[string]string
 }
 
 type inspectedDevice struct{ PathOnHost, PathInContainer, CgroupPermissions string }
@@ -230,6 +240,9 @@ func (h *inspectedHost) devices(o *container.Options) {
 	}
 	for _, d := range o.Rare.Devices {
 		h.Devices = append(h.Devices, inspectedDevice{d.Source, d.Path, firstOf(d.Permissions, container.AllPermissions)})
+	}
+	if o.Rare.CDI != nil {
+		h.DeviceRequests = []inspectedRequest{{Driver: "cdi", DeviceIDs: o.Rare.CDI.Names}}
 	}
 }
 

@@ -43,12 +43,17 @@ func execFlags(f *flags.Set) func(Streams, []string) error {
 func startFlags(f *flags.Set) func(Streams, []string) error {
 	sel := &selection{command: "start", with: func(i *container.Info) bool { return !i.Running() }}
 	sel.flags(f, "filter")
+	f.String("checkpoint", "", "refused: there are no checkpoints")
+	f.String("checkpoint-dir", "", "refused: there are no checkpoints")
 	attach := f.BoolP("attach", "a", false, "show what the container writes, and end with its status")
 	interactive := f.BoolP("interactive", "i", false, "type to the container")
 	a := &attachment{}
 	f.BoolVar(&a.sigProxy, "sig-proxy", true, "pass signals on to the container")
 	f.StringVar(&a.keys, "detach-keys", "ctrl-p,ctrl-q", "keys that leave the container alone")
 	return func(s Streams, args []string) error {
+		if err := refuse(f, map[string]string{"checkpoint": "there are no checkpoints", "checkpoint-dir": "there are no checkpoints"}); err != nil {
+			return err
+		}
 		if *attach || *interactive && len(args) == 1 {
 			a.noStdin = !*interactive
 			return sel.attached(s, args, a)
@@ -191,37 +196,75 @@ func killFlags(f *flags.Set) func(Streams, []string) error {
 	}
 }
 
+// removal are the flags of rm.
+type removal struct {
+	selection
+	force, volumes, depend bool
+	limit                  *string
+}
+
 func rmFlags(f *flags.Set) func(Streams, []string) error {
-	sel := &selection{command: "rm", with: func(i *container.Info) bool { return !infra(i) }}
-	sel.flags(f, "ignore", "cidfile", "filter")
-	force := f.BoolP("force", "f", false, "kill what runs; do not mind a container that is not there")
-	limit := timeFlag(f, "with --force: seconds until KILL (default 0)")
-	volumes := f.BoolP("volumes", "v", false, "remove its anonymous volumes too")
+	r := &removal{selection: selection{command: "rm", with: func(i *container.Info) bool { return !infra(i) }}}
+	r.flags(f, "ignore", "cidfile", "filter")
+	f.BoolVarP(&r.force, "force", "f", false, "kill what runs; do not mind a container that is not there")
+	r.limit = timeFlag(f, "with --force: seconds until KILL (default 0)")
+	f.BoolVarP(&r.volumes, "volumes", "v", false, "remove its anonymous volumes too")
+	f.BoolVar(&r.depend, "depend", false, "remove those first that are in its namespaces")
+	f.Bool("link", false, "refused: there are no links")
 	return func(s Streams, args []string) error {
-		if _, err := seconds(*limit, 0); err != nil {
+		if err := refuse(f, map[string]string{"link": "there are no links; containers of one network know each other by name"}); err != nil {
+			return err
+		}
+		if _, err := seconds(*r.limit, 0); err != nil {
 			return usageError{Text: err.Error(), Command: "rm"}
 		}
-		if *limit != "" && !*force {
+		if *r.limit != "" && !r.force {
 			return usageError{Text: "--force option must be specified to use the --time option", Command: "rm"}
 		}
-		sel.ignore = sel.ignore || *force
-		err := sel.each(s, args, func(host container.Host, i *container.Info) error {
-			if infra(i) {
-				return fmt.Errorf("container %s is the infra container of pod %s and cannot be removed without removing the pod: rl pod rm %[3]s", i.ID, i.Options.Pod.ID, i.Options.Pod.Name)
+		r.ignore = r.ignore || r.force
+		err := r.each(s, args, func(host container.Host, i *container.Info) error {
+			if err := r.dependents(s, host, i); err != nil {
+				return err
 			}
-			if *force && *limit != "" {
-				if err := stop(host, i, "", *limit); err != nil {
-					return err
-				}
-			}
-			err := container.Delete(host, i, *force)
-			if err == nil && *volumes {
-				err = i.RemoveVolumes(host)
-			}
-			return err
+			return r.one(host, i)
 		})
 		return removalCode(err, storage.ErrNoContainer, container.ErrRunning)
 	}
+}
+
+// dependents removes those of a container when that was asked for, and prints
+// their ids.
+func (r *removal) dependents(s Streams, host container.Host, i *container.Info) error {
+	if !r.depend {
+		return nil
+	}
+	all, err := container.List(host.Dirs)
+	if err != nil {
+		return err
+	}
+	for _, d := range dependents(all, i.ID) {
+		if err := r.one(host, d); err != nil {
+			return err
+		}
+		fmt.Fprintln(s.Out, d.ID)
+	}
+	return nil
+}
+
+func (r *removal) one(host container.Host, i *container.Info) error {
+	if infra(i) {
+		return fmt.Errorf("container %s is the infra container of pod %s and cannot be removed without removing the pod: rl pod rm %[3]s", i.ID, i.Options.Pod.ID, i.Options.Pod.Name)
+	}
+	if r.force && *r.limit != "" {
+		if err := stop(host, i, "", *r.limit); err != nil {
+			return err
+		}
+	}
+	err := container.Delete(host, i, r.force)
+	if err == nil && r.volumes {
+		err = i.RemoveVolumes(host)
+	}
+	return err
 }
 
 // removalCode is podman-rm(1)'s and podman-rmi(1)'s: 1 when all that is wrong

@@ -17,6 +17,7 @@ import (
 type loadRequest struct {
 	Dir, Only, Name string // see image.LoadOptions
 	IDs             bool   // print ids alone, as pull does
+	From            string // as it was given
 	Dirs            storage.Dirs
 }
 
@@ -46,7 +47,7 @@ func (r imageRequest) loadFrom(s Streams, from string) error {
 	if err != nil {
 		return err
 	}
-	r.Load.Dirs = host.Dirs
+	r.Load.Dirs, r.Load.From = host.Dirs, from
 	if from != "-" && !image.IsURL(from) {
 		info, err := os.Stat(from)
 		if err != nil {
@@ -71,6 +72,7 @@ func (r imageRequest) loadInside(ctx context.Context, s Streams) error {
 	list, err := image.Load(ctx, image.LoadOptions{File: s.In, Dir: l.Dir, Only: l.Only, Name: l.Name, Dirs: l.Dirs, Progress: printer, SingleID: r.SingleID})
 	printer.Close()
 	for _, img := range list {
+		happened(l.Dirs, "image", "loadfromarchive", img.ID, l.From)
 		if img.Squashed && r.Notice != "" {
 			fmt.Fprintf(s.Err, "rl: files of other users now belong to root: %s\n", r.Notice)
 		}

@@ -94,6 +94,7 @@ func mountFlags(f *flags.Set) func(Streams, []string) error {
 				failed = append(failed, err)
 				continue
 			}
+			info.Emit(host.Dirs, "mount")
 			if len(list) > 1 || *all {
 				place = shortUnless(info.ID, *long) + " " + place
 			}
@@ -199,7 +200,7 @@ func umountFlags(f *flags.Set) func(Streams, []string) error {
 		if len(args) == 0 && !*all && !*latest {
 			return usageError{Text: "umount needs a container", Command: "umount"}
 		}
-		_, list, err := chooseContainers(args, *all, *latest, "umount")
+		host, list, err := chooseContainers(args, *all, *latest, "umount")
 		if err != nil {
 			return err
 		}
@@ -220,6 +221,7 @@ func umountFlags(f *flags.Set) func(Streams, []string) error {
 				failed = append(failed, fmt.Errorf("unmounting container %s: %w", i.Name(), err))
 				continue
 			}
+			i.Emit(host.Dirs, "unmount")
 			fmt.Fprintln(s.Out, i.ID)
 		}
 		return errors.Join(failed...)
@@ -274,6 +276,7 @@ func imageMountFlags(f *flags.Set) func(Streams, []string) error {
 				failed = append(failed, err)
 				continue
 			}
+			happened(host.Dirs, "image", "mount", imageID(host.Dirs, ref), ref)
 			if len(args) > 1 || *all {
 				place = ref + " " + place
 			}
@@ -359,6 +362,7 @@ func imageUmountFlags(f *flags.Set) func(Streams, []string) error {
 				continue
 			}
 			_ = os.Remove(imagePlace(host.Dirs, img.ID))
+			happened(host.Dirs, "image", "unmount", img.ID, ref)
 			fmt.Fprintln(s.Out, img.ID)
 		}
 		return errors.Join(failed...)

@@ -54,6 +54,7 @@ func networkCreateFlags(f *flags.Set) func(Streams, []string) error {
 		}
 		n, err := w.create(host.Dirs)
 		if err == nil {
+			happened(host.Dirs, "network", "create", n.ID, n.Name)
 			_, err = fmt.Fprintln(s.Out, n.Name)
 		}
 		return err
@@ -268,6 +269,7 @@ func removeNetwork(host container.Host, n *userNetwork, force bool, limit string
 	if err := os.Remove(path.Join(networksDir(host.Dirs), n.Name+".json")); err != nil {
 		return fmt.Errorf("removing network %s: %w", n.Name, err)
 	}
+	happened(host.Dirs, "network", "remove", n.ID, n.Name)
 	return os.RemoveAll(container.SegmentDir(host.Dirs.Run, n.ID[:12]))
 }
 

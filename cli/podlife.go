@@ -171,6 +171,15 @@ func eachMember(p *container.Pod, do func(*container.Info) error) error {
 	return errors.Join(failed...)
 }
 
+// emitting is eachMember for what is an event of the pod too.
+func emitting(host container.Host, p *container.Pod, status string, do func(*container.Info) error) error {
+	err := eachMember(p, do)
+	if err == nil {
+		p.Emit(host.Dirs, status)
+	}
+	return err
+}
+
 func podStartFlags(f *flags.Set) func(Streams, []string) error {
 	sel := &podSelection{command: "pod start"}
 	sel.flags(f, "pod-id-file")
@@ -209,6 +218,10 @@ func startPod(s Streams, host container.Host, p *container.Pod) error {
 
 // startContainer starts a container, and before it what has its pod's namespaces.
 func startContainer(s Streams, host container.Host, i *container.Info) error {
+	return startSeen(s, host, i, func() {})
+}
+
+func startSeen(s Streams, host container.Host, i *container.Info, seen func()) error {
 	if i.Options.Pod != nil && !infra(i) {
 		pod, err := container.FindPod(host.Dirs, i.Options.Pod.ID)
 		if err == nil {
@@ -218,7 +231,7 @@ func startContainer(s Streams, host container.Host, i *container.Info) error {
 			return err
 		}
 	}
-	return start.Revive(s, host, i)
+	return start.ReviveSeen(s, host, i, seen)
 }
 
 func podStopFlags(f *flags.Set) func(Streams, []string) error {
@@ -273,6 +286,7 @@ func podKillFlags(f *flags.Set) func(Streams, []string) error {
 			return usageError{Text: err.Error(), Command: sel.command}
 		}
 		return sel.each(s, args, func(host container.Host, p *container.Pod) error {
+			p.Emit(host.Dirs, "kill")
 			return eachMember(p, func(i *container.Info) error { return killMember(host, i, signal) })
 		})
 	}
@@ -298,7 +312,7 @@ func podPauseFlags(f *flags.Set) func(Streams, []string) error {
 	sel.flags(f)
 	return func(s Streams, args []string) error {
 		return sel.each(s, args, func(host container.Host, p *container.Pod) error {
-			return eachMember(p, func(i *container.Info) error {
+			return emitting(host, p, "pause", func(i *container.Info) error {
 				if i.Status != container.StatusRunning {
 					return nil
 				}
@@ -317,7 +331,7 @@ func podUnpauseFlags(f *flags.Set) func(Streams, []string) error {
 	sel.flags(f)
 	return func(s Streams, args []string) error {
 		return sel.each(s, args, func(host container.Host, p *container.Pod) error {
-			return eachMember(p, func(i *container.Info) error {
+			return emitting(host, p, "unpause", func(i *container.Info) error {
 				if i.Status != container.StatusPaused {
 					return nil
 				}

@@ -89,6 +89,7 @@ func pruneContainers(s Streams, host container.Host, filters []string) error {
 		return usageError{Text: err.Error(), Command: "container prune"}
 	}
 	var failed []error
+	pruned := 0
 	for _, i := range list {
 		if i.Status != container.StatusExited && i.Status != container.StatusCreated || infra(i) || !allHold(tests, i) {
 			continue
@@ -97,7 +98,11 @@ func pruneContainers(s Streams, host container.Host, filters []string) error {
 			failed = append(failed, err)
 			continue
 		}
+		pruned++
 		fmt.Fprintln(s.Out, i.ID)
+	}
+	if pruned > 0 { // docker's
+		happened(host.Dirs, "container", "prune", "", "")
 	}
 	return errors.Join(failed...)
 }
@@ -111,6 +116,7 @@ func confirm(s Streams, warning string) bool {
 }
 
 func existsFlags(f *flags.Set) func(Streams, []string) error {
+	f.Bool("external", false, "accepted for podman's sake: rl has no containers of other tools")
 	return func(_ Streams, args []string) error {
 		if err := exactly("container exists", args, 1); err != nil {
 			return err

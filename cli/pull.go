@@ -99,6 +99,7 @@ func pullInside(s Streams, args []string) error {
 		if err != nil {
 			return err
 		}
+		happened(r.Dirs, "image", "pull", result.Image.ID, ref)
 		if result.Squashed && r.Notice != "" {
 			fmt.Fprintf(s.Err, "rl: files of other users in %s now belong to root: %s\n", ref, r.Notice)
 		}
@@ -135,7 +136,7 @@ func (r *pullRequest) status(s Streams, ref, before string, img *storage.Image) 
 // cold is what package start lacks.
 var cold = &start.Cold{Find: findImage, Seccomp: seccomp, Network: netslirp.ParseOptions, CheckHost: netslirp.CheckHost, CheckDNS: netslirp.CheckDNS,
 	Publish: netslirp.ParsePublish, Expose: netslirp.ParseExpose, Exposed: exposedPorts, MAC: netslirp.ParseMAC, Attach: attachNetwork,
-	Glob: filepath.Glob, Pod: podFor}
+	Glob: filepath.Glob, Pod: podFor, Devices: findDevices}
 
 // runFlags is the command run, when package start could not begin it.
 func runFlags(f *flags.Set) func(Streams, []string) error {

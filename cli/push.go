@@ -243,6 +243,7 @@ func (r imageRequest) pushInside(ctx context.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
+	happened(r.Push.Dirs, "image", "push", imageID(r.Push.Dirs, r.Push.Ref), r.Push.To)
 	if !r.Quiet { // docker's last line
 		_, tag := splitTag(r.Push.To)
 		fmt.Fprintf(s.Out, "%s: digest: %s size: %d\n", tag, pushed.Digest, pushed.Size)

@@ -124,7 +124,14 @@ func removeImagesInside(s Streams, o layers.RemovalOptions) (err error) {
 	var failed []error
 	gone := map[string]bool{}
 	for _, ref := range o.Refs {
+		id := imageID(o.Dirs, ref)
 		r, err := store.RemoveImage(ref, o)
+		for _, name := range r.Untagged {
+			happened(o.Dirs, "image", "untag", id, name)
+		}
+		for _, gone := range r.Deleted {
+			happened(o.Dirs, "image", "remove", gone, ref)
+		}
 		if err != nil && !gone[ref] {
 			failed = append(failed, err)
 		}

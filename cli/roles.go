@@ -2,6 +2,7 @@ package cli
 
 import (
 	"os"
+	"path"
 
 	"golang.org/x/sys/unix"
 
@@ -37,6 +38,9 @@ var roles = map[string]func(Streams, []string) error{
 // Role runs what argv[0] names; false when it names nothing of ours.
 func Role(argv []string, s Streams) (int, bool) {
 	run, ok := roles[argv[0]]
+	if name := path.Base(argv[0]); name == userGenerator || name == systemGenerator { // by a link of any place
+		run, ok = generator(name), true
+	}
 	if !ok {
 		return 0, false
 	}

@@ -111,5 +111,8 @@ func (r imageRequest) saveInside(ctx context.Context, s Streams) error {
 	if err != nil {
 		return fmt.Errorf("saving %s: %w", r.Save.Images[0].Ref, err)
 	}
+	for _, img := range r.Save.Images {
+		happened(r.Save.Dirs, "image", "save", imageID(r.Save.Dirs, img.Ref), r.Save.Output)
+	}
 	return r.writeDigest(d.String())
 }

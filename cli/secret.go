@@ -67,6 +67,7 @@ func secretCreateFlags(f *flags.Set) func(Streams, []string) error {
 		}
 		s.Name, s.Data = args[0], data
 		if err = host.Dirs.CreateSecret(s, *replace); err == nil {
+			happened(host.Dirs, "secret", "create", s.ID, s.Name)
 			_, err = fmt.Fprintln(streams.Out, s.ID)
 		}
 		return err
@@ -239,6 +240,7 @@ func secretRemoveFlags(f *flags.Set) func(Streams, []string) error {
 			case err != nil:
 				failed = append(failed, err)
 			default:
+				happened(host.Dirs, "secret", "remove", secret.ID, secret.Name)
 				fmt.Fprintln(s.Out, secret.ID)
 			}
 		}

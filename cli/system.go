@@ -73,7 +73,14 @@ func nothingFlags(name string) func(*flags.Set) func(Streams, []string) error {
 			if len(args) > 0 {
 				return usageError{Text: name + " takes no argument", Command: name}
 			}
-			return nil
+			if name != "system renumber" {
+				return nil
+			}
+			host, err := start.OpenHost()
+			if err == nil {
+				happened(host.Dirs, "system", "renumber", "", "")
+			}
+			return err
 		}
 	}
 }

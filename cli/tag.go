@@ -50,13 +50,26 @@ func tagInside(_ Streams, args []string) (err error) {
 	if len(args) < 4 {
 		return errors.New(roleTag + " is for rl itself")
 	}
-	store, err := layers.Open(storage.Dirs{Data: args[0], Run: args[1]})
+	d := storage.Dirs{Data: args[0], Run: args[1]}
+	store, err := layers.Open(d)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	id, names := imageID(d, args[3]), args[4:]
 	if args[2] == "tag" {
-		return store.Tag(args[3], args[4:])
+		err = store.Tag(args[3], names)
+	} else {
+		if len(names) == 0 {
+			all, _ := d.Names()
+			names = all[id]
+		}
+		err = store.Untag(args[3], args[4:])
 	}
-	return store.Untag(args[3], args[4:])
+	for _, name := range names {
+		if err == nil {
+			happened(d, "image", args[2], id, name)
+		}
+	}
+	return err
 }

@@ -19,12 +19,16 @@ func updateFlags(f *flags.Set) func(Streams, []string) error {
 			return usageError{Text: err.Error(), Command: "update"}
 		}
 		sel := &selection{command: "update", latest: *latest}
-		return sel.each(s, args, func(_ container.Host, i *container.Info) error {
+		return sel.each(s, args, func(host container.Host, i *container.Info) error {
 			next := i.Options
 			if change(&next); next.Remove && next.Restart != "" && next.Restart != container.RestartNo {
 				return fmt.Errorf("conflicting options: container %s is removed at its end, so it cannot be restarted", i.Name())
 			}
-			return i.Update(change, limits)
+			if err := i.Update(change, limits); err != nil {
+				return err
+			}
+			i.Emit(host.Dirs, "update")
+			return nil
 		})
 	}
 }

@@ -114,6 +114,7 @@ func createVolume(host container.Host, v storage.Volume) error {
 		return err
 	}
 	defer made.Close()
+	happened(host.Dirs, "volume", "create", "", v.Name)
 	uid, gid := volumeOwner(made)
 	if uid == 0 && gid == 0 {
 		return nil
@@ -382,6 +383,7 @@ func pruneVolumes(s Streams, host container.Host, list []*storage.Volume) error 
 		case err != nil:
 			failed = append(failed, err)
 		default:
+			happened(host.Dirs, "volume", "prune", "", v.Name)
 			fmt.Fprintln(s.Out, v.Name)
 		}
 	}

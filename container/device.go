@@ -79,7 +79,14 @@ func (o *Options) deviceNodes() (list []Device) {
 	for _, d := range o.rare().Devices {
 		list = append(list, d.nodes()...)
 	}
+	if edits := o.rare().CDI; edits != nil {
+		list = append(list, edits.Devices...)
+	}
 	return list
+}
+
+func (o *Options) hasDevices() bool {
+	return len(o.rare().Devices) > 0 || o.rare().CDI != nil && len(o.rare().CDI.Devices) > 0
 }
 
 // deviceMounts come after all others: most are in the container's own /dev.
@@ -120,7 +127,7 @@ func (d Device) mount() specs.Mount {
 // deviceNotice says what the container cannot do with a device that it was
 // given, and what it can do although it was not to; "" is neither.
 func (p *plan) deviceNotice() string {
-	if len(p.o.rare().Devices) == 0 {
+	if !p.o.hasDevices() {
 		return ""
 	}
 	var said []string

@@ -17,15 +17,17 @@ import (
 	"containers/rl/storage"
 )
 
-// Event is something that happened to a container, in podman's words
-// (podman-events(1)).
+// Event is something that happened, in podman's words (podman-events(1)).
 type Event struct {
 	Time            time.Time
-	Type            string // container
+	Type            string // container, image, pod, volume, ...
 	Status          string // create, start, died, remove, ...
 	ID, Name, Image string
-	Attributes      []string // NAME=VALUE: labels, exitCode
+	Attributes      []string // NAME=VALUE: the pod's id, labels, exitCode
 }
+
+// PodAttribute is the name under which a container's events have its pod.
+const PodAttribute = "pod_id"
 
 // Events are lines of a file in the data directory, written at once each, so
 // that no two writers mix:
@@ -35,6 +37,7 @@ type Event struct {
 // The file is begun anew when it is large; one older file is kept.
 const (
 	eventsFile = "events"
+	noID       = "-"
 	mostEvents = 4 << 20 // bytes
 )
 
@@ -44,8 +47,20 @@ func (o *Options) event(status string, attributes ...string) Event {
 		attributes = append(attributes, name+"="+value)
 	}
 	slices.Sort(attributes)
+	if o.Pod != nil {
+		attributes = append([]string{PodAttribute + "=" + o.Pod.ID}, attributes...)
+	}
 	return Event{time.Now(), "container", status, o.ID, o.Name, o.ImageName, attributes}
 }
+
+// at is the same event with another status.
+func (e Event) at(status string, attributes ...string) Event {
+	e.Status, e.Attributes = status, append(slices.Clone(e.Attributes), attributes...)
+	return e
+}
+
+// Emit records events of what is no container.
+func Emit(d storage.Dirs, events ...Event) { emit(d, events...) }
 
 // Emit records an event of a container. That a disk is full is told by other
 // means.
@@ -56,7 +71,7 @@ func (i *Info) Emit(d storage.Dirs, status string, attributes ...string) {
 func emit(d storage.Dirs, events ...Event) {
 	var text []byte
 	for _, e := range events {
-		text = fmt.Appendf(text, "%d %s %s %s %q %q", e.Time.UnixNano(), e.Type, e.Status, e.ID, e.Name, e.Image)
+		text = fmt.Appendf(text, "%d %s %s %s %q %q", e.Time.UnixNano(), e.Type, e.Status, first(e.ID, noID), e.Name, e.Image)
 		for _, a := range e.Attributes {
 			text = fmt.Appendf(text, " %q", a)
 		}
@@ -92,6 +107,9 @@ func parseEvent(line string) (e Event, ok bool) {
 	}
 	if len(words) < 6 {
 		return e, false
+	}
+	if words[3] == noID {
+		words[3] = ""
 	}
 	at, err := strconv.ParseInt(words[0], 10, 64)
 	return Event{time.Unix(0, at), words[1], words[2], words[3], words[4], words[5], words[6:]}, err == nil

@@ -80,15 +80,32 @@ func (i *Info) Signal(s unix.Signal) error {
 // Wait waits until the container has ended and its rl with it. A negative limit
 // is none; false says that the limit was reached.
 func (i *Info) Wait(limit time.Duration) (Ended, bool, error) {
+	file, err := i.OpenEnd()
+	if err != nil {
+		return Ended{}, false, err
+	}
+	defer file.Close()
+	return i.WaitWith(file, limit)
+}
+
+// OpenEnd opens what will tell the container's end. With --rm it is removed
+// before the monitor ends.
+func (i *Info) OpenEnd() (*os.File, error) {
+	if !i.Running() {
+		return nil, nil
+	}
+	file, err := os.Open(path.Join(i.Dir, exitFile))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("waiting for container %s: %w", i.Name(), err)
+	}
+	return file, nil
+}
+
+// WaitWith is Wait with what OpenEnd gave, which the caller closes.
+func (i *Info) WaitWith(file *os.File, limit time.Duration) (Ended, bool, error) {
 	if !i.Running() {
 		return i.Ended, true, nil
 	}
-	// Opened first: with --rm it is removed before the monitor ends.
-	file, err := os.Open(path.Join(i.Dir, exitFile))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return Ended{}, false, fmt.Errorf("waiting for container %s: %w", i.Name(), err)
-	}
-	defer file.Close()
 	over, err := i.State.Init.wait(limit)
 	if err != nil || !over {
 		return Ended{}, false, err

@@ -6,7 +6,9 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"time"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"containers/rl/cgroups"
@@ -25,9 +27,35 @@ type (
 // the child: what cannot be limited is not begun.
 func (r *Running) limit(o *Options) (err error) {
 	if o.Limits != nil {
-		r.group, err = cgroups.New(o.ID, o.Limits)
+		// Of a name that no other run has: who finds what this one left removes
+		// nothing of the next.
+		r.group, err = cgroups.New(fmt.Sprintf("%s-%x", o.ID, time.Now().UnixNano()), o.Limits)
 	}
 	return err
+}
+
+// cgroupLink in a container's directory leads to the cgroup of its last run.
+const cgroupLink = "cgroup"
+
+// noteCgroup is for the next command, should we be killed.
+func (r *Running) noteCgroup() error {
+	if r.group == nil || r.storage == nil {
+		return nil
+	}
+	link := path.Join(r.storage.Dir, cgroupLink)
+	_ = os.Remove(link)
+	if err := os.Symlink(r.group.Dir, link); err != nil {
+		return fmt.Errorf("noting the cgroup of container %s: %w", r.storage.ID, err)
+	}
+	return nil
+}
+
+// Unlimit removes the cgroup that a container whose rl was killed has left;
+// dir is its directory.
+func Unlimit(dir string) {
+	if to, err := os.Readlink(path.Join(dir, cgroupLink)); err == nil && strings.HasPrefix(to, cgroups.Root+"/") {
+		(&cgroups.Group{Dir: to}).Remove()
+	}
 }
 
 // confine puts the child into it, which has done nothing yet.
@@ -66,6 +94,25 @@ func (r *Running) outOfMemory() bool {
 	}
 	kills, _ := r.group.Value("memory.events", "oom_kill")
 	return kills > 0
+}
+
+// cgroupPlace is where programs look for their limits.
+const cgroupPlace = "/sys/fs/cgroup"
+
+// cgroupMount shows a container its own cgroup, as docker does; one without
+// limits has none of its own.
+func (o *Options) cgroupMount() []specs.Mount {
+	if o.Limits == nil || o.covers(cgroupPlace) {
+		return nil
+	}
+	m := specs.Mount{Destination: cgroupPlace, Type: "cgroup2", Source: "cgroup2", Options: []string{"nosuid", "noexec", "nodev"}}
+	if o.HostCgroup || o.Joins != nil && o.Joins.Cgroup != "" {
+		m.Type, m.Source, m.Options = "bind", cgroups.Root, append(m.Options, "rbind")
+	}
+	if !o.Privileged {
+		m.Options = append(m.Options, "ro")
+	}
+	return []specs.Mount{m}
 }
 
 // cgroupNamespace is made by the child itself once it is in its cgroup, which

@@ -74,7 +74,9 @@ func (p *plan) build() error {
 	p.terminal()
 	p.sysctls()
 	p.masks()
+	p.meet("prestart", stageHost, stageOuter)
 	p.pivot()
+	p.meet(stageInner)
 	return p.process()
 }
 

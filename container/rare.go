@@ -37,6 +37,7 @@ type Rare struct {
 	Requires      []string    `json:",omitzero"` // ids of containers that must run first
 	Domain        string      `json:",omitzero"` // NIS domain name
 	Devices       []Device    `json:",omitzero"`
+	CDI           *Edits      `json:",omitzero"`
 }
 
 // rare is never nil.
@@ -131,9 +132,13 @@ func (o *Options) apply(spec *specs.Spec) {
 		spec.Mounts = append(spec.Mounts, specs.Mount{Destination: initPlace, Type: "bind", Source: path, Options: []string{"bind", "ro"}})
 		spec.Process.Args = append([]string{initPlace, "--"}, spec.Process.Args...)
 	}
-	if len(o.rare().Devices) > 0 || o.Privileged {
+	if edits := o.rare().CDI; edits != nil {
+		edits.edit(spec)
+	}
+	if o.hasDevices() || o.Privileged {
 		spec.Mounts = append(spec.Mounts, o.deviceMounts()...)
 	}
+	spec.Mounts = append(spec.Mounts, o.cgroupMount()...)
 	spec.Linux.Sysctl = o.sysctls()
 	spec.Process.OOMScoreAdj = o.rare().OOMScoreAdj
 	spec.Domainname = o.rare().Domain

@@ -212,6 +212,7 @@ func (i *Info) judge() (missing bool, err error) {
 			i.Status = StatusPaused
 		}
 	case none:
+		Unlimit(i.Dir)
 		i.Status, i.Ended = StatusExited, Ended{Code: Killed, Error: "rl was killed"}
 	default:
 		return missing, err

@@ -163,7 +163,7 @@ func start(h Host, o *Options, c *storage.Container, by starter) (r *Running, er
 		maps = r.child.BeginMaps(h.IDs)
 	}
 	r.storage, r.plan, err = prepare(h, o, c, j)
-	if err = errors.Join(maps(), err, r.confine()); err != nil {
+	if err = errors.Join(maps(), err, r.noteCgroup(), r.confine()); err != nil {
 		return r, err
 	}
 	if err = r.execute(j); err == nil {
@@ -187,6 +187,9 @@ func (r *Running) settleIn(by starter) (err error) {
 	}
 	if err == nil && o.Rare != nil {
 		r.limitLife(time.Duration(o.rare().Timeout) * time.Second)
+	}
+	if err == nil && r.plan.o.rare().CDI != nil {
+		r.afterStart()
 	}
 	if notice := r.plan.deviceNotice(); notice != "" {
 		r.notice(notice)
@@ -315,11 +318,15 @@ func (r *Running) release(err *error) {
 			*err = left
 		}
 		if r.introduced {
-			emit(r.host.Dirs, r.plan.o.event("remove"))
+			e := r.plan.o.event("cleanup")
+			emit(r.host.Dirs, e, e.at("remove"))
 		}
 	default:
 		r.plan.o.closeVolumes()
 		c.Close()
+		if r.introduced {
+			emit(r.host.Dirs, r.plan.o.event("cleanup"))
+		}
 	}
 }
 

@@ -71,16 +71,25 @@ func (r *Running) introduce() error {
 		}
 	}
 	r.introduced = true
-	started := o.event("start")
-	if o.Remove && !r.again {
-		emit(r.host.Dirs, o.event("create"), started)
-	} else {
-		emit(r.host.Dirs, started)
+	list := o.beginning()
+	if !o.Remove || r.again {
+		list = list[1:] // it was told when its directory was made
 	}
+	emit(r.host.Dirs, list...)
 	if r.keeper == nil && o.Health.Checked() {
 		go r.watchHealth(o.Health)
 	}
 	return nil
+}
+
+// beginning is what happens until the program runs, from create on.
+func (o *Options) beginning() []Event {
+	e := o.event("create")
+	list := []Event{e, e.at("init"), e.at("start")}
+	if !o.Detached {
+		list = append(list, e.at("attach"))
+	}
+	return list
 }
 
 // Monitor is the number of the process that stays with the container.
@@ -121,12 +130,15 @@ func (r *Running) files() (list []file) {
 // conclude says how it ended, in the file that waiting processes hold open.
 func (r *Running) conclude(err error, again bool) {
 	if r.joins {
+		if r.visited != nil {
+			r.visited.Emit(r.host.Dirs, "exec_died", fmt.Sprintf("exitCode=%d", exitCode(err)))
+		}
 		return
 	}
 	if !r.introduced { // a short life, told at once
 		code := fmt.Sprintf("exitCode=%d", exitCode(err))
-		o := r.plan.o
-		emit(r.host.Dirs, o.event("create"), o.event("start"), o.event("died", code), o.event("remove"))
+		died := r.plan.o.event("died", code)
+		emit(r.host.Dirs, append(r.plan.o.beginning(), died, r.plan.o.event("remove"))...)
 		return
 	}
 	ended := Ended{Code: Killed, Finished: time.Now().UTC(), Again: again, OOM: r.outOfMemory()}

@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -145,7 +146,9 @@ func (o *Options) openVolume(h Host, m *specs.Mount, made bool) error {
 		}
 	}
 	volume, err := h.Dirs.CreateVolume(v)
-	if errors.Is(err, storage.ErrVolumeExists) { // another was faster
+	if err == nil {
+		emit(h.Dirs, volumeEvent("create", v.Name))
+	} else if errors.Is(err, storage.ErrVolumeExists) { // another was faster
 		volume, err = h.Dirs.HoldVolume(v.Name)
 	}
 	if err != nil {
@@ -214,10 +217,18 @@ func RemoveVolume(h Host, name, except string) error {
 		}
 		return nil
 	})
-	if err != nil || left == "" {
+	if err != nil {
 		return err
 	}
+	emit(h.Dirs, volumeEvent("remove", name))
+	if left == "" {
+		return nil
+	}
 	return RemoveMapped(h.IDs, left)
+}
+
+func volumeEvent(status, name string) Event {
+	return Event{Time: time.Now(), Type: "volume", Status: status, Name: name}
 }
 
 // VolumeUsers gives the ids of the containers that have each volume.

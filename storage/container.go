@@ -147,9 +147,10 @@ func (c *Container) Remove() error {
 	return nil
 }
 
-// Heal removes what transient containers of killed processes left. The paths
-// it returns hold files of other ids: they are removed in the user namespace.
-func (d Dirs) Heal() (mapped []string, err error) {
+// Heal removes what transient containers of killed processes left, and calls
+// before with the directory of each. The paths it returns hold files of other
+// ids: they are removed in the user namespace.
+func (d Dirs) Heal(before func(dir string)) (mapped []string, err error) {
 	entries, err := os.ReadDir(d.containers())
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -162,7 +163,7 @@ func (d Dirs) Heal() (mapped []string, err error) {
 		dir, buried := path.Join(d.containers(), e.Name()), true
 		switch path.Ext(e.Name()) {
 		case transientSuffix:
-			dir, buried, err = bury(dir)
+			dir, buried, err = bury(dir, before)
 		case deadSuffix:
 			dir, err = remove(dir)
 		default:
@@ -181,7 +182,7 @@ func (d Dirs) Heal() (mapped []string, err error) {
 
 // bury removes a container's directory unless someone holds its lock. The
 // lock is kept meanwhile: who waits for it learns that the directory is gone.
-func bury(dir string) (rest string, buried bool, err error) {
+func bury(dir string, before func(dir string)) (rest string, buried bool, err error) {
 	file, err := lockDirectory(dir, unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.EROFS) {
 		return dir, false, nil
@@ -190,6 +191,7 @@ func bury(dir string) (rest string, buried bool, err error) {
 		return dir, false, err
 	}
 	defer file.Close()
+	before(dir)
 	rest, err = remove(dir)
 	return rest, true, err
 }

@@ -150,7 +150,7 @@ func die(c *Container) { c.lock.Close(); c.lock = nil }
 
 func TestHeal(t *testing.T) {
 	d := testDirs(t)
-	if left, err := d.Heal(); err != nil || left != nil {
+	if left, err := d.Heal(func(string) {}); err != nil || left != nil {
 		t.Errorf("nothing there: %v, %v", left, err)
 	}
 	alive := create(t, d, "alive", "", true)
@@ -164,7 +164,7 @@ func TestHeal(t *testing.T) {
 	}
 	die(dead)
 	die(kept)
-	left, err := d.Heal()
+	left, err := d.Heal(func(string) {})
 	if err != nil || len(left) > 0 {
 		t.Errorf("Heal: %v, %v", left, err)
 	}
@@ -184,7 +184,7 @@ func TestHealHalfRemoved(t *testing.T) {
 	if err := os.Rename(c.Dir, c.Dir+deadSuffix); err != nil {
 		t.Fatal(err)
 	}
-	if left, err := d.Heal(); err != nil || len(left) > 0 {
+	if left, err := d.Heal(func(string) {}); err != nil || len(left) > 0 {
 		t.Errorf("Heal: %v, %v", left, err)
 	}
 	if exists(c.Dir + deadSuffix) {
@@ -200,7 +200,7 @@ func TestHealWhileCreating(t *testing.T) {
 	for range 2 {
 		group.Go(func() {
 			for !stop.Load() {
-				if _, err := d.Heal(); err != nil {
+				if _, err := d.Heal(func(string) {}); err != nil {
 					t.Error(err)
 				}
 			}

@@ -69,7 +69,7 @@ func TestHealSweepsNames(t *testing.T) {
 	d := testDirs(t)
 	c := create(t, d, "0123456789ab", "gone", true)
 	c.Close() // killed
-	if _, err := d.Heal(); err != nil {
+	if _, err := d.Heal(func(string) {}); err != nil {
 		t.Fatal(err)
 	}
 	if exists(filepath.Join(d.taken(), "gone")) {

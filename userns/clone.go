@@ -3,6 +3,8 @@ package userns
 import (
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -33,6 +35,8 @@ type Child struct {
 	status    unix.WaitStatus
 	used      unix.Rusage
 	kept      bool // a keeper's child
+	met       int  // how many meetings of the script are over
+	refused   error
 	earlier   *Script
 }
 
@@ -237,6 +241,10 @@ func (c *Child) left() {
 			c.confirm()
 			continue
 		}
+		if v == wordMeet {
+			c.meet()
+			continue
+		}
 		_, _, _ = syscall.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWait, uintptr(v), 0, 0, 0)
 	}
 }
@@ -246,6 +254,47 @@ func (c *Child) confirm() {
 	atomic.StoreUint32(&b.word, wordRuns)
 	atomic.StoreUint32(&b.confirmed, 1)
 	_, _, _ = syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&b.confirmed)), futexWake, 1, 0, 0, 0)
+}
+
+// meet does what the script wants done now.
+func (c *Child) meet() {
+	script := c.script
+	if c.block.part == 2 {
+		script = script.inside
+	}
+	do := script.meets[c.met]
+	c.met++
+	if c.refused = do(c); c.refused == nil {
+		c.confirm()
+		return
+	}
+	pid, pidfd := c.Current()
+	atomic.StoreUint32(&c.block.word, wordRuns)                                             // until the kernel clears it
+	if (pidfd < 0 || unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0) != nil) && pid > 0 { // 0 is our own group
+		_ = unix.Kill(pid, unix.SIGKILL)
+	}
+}
+
+// Current is the process that the script is run by: our child, or the child that
+// this has made (Fork).
+func (c *Child) Current() (pid, pidfd int) {
+	if c.block == nil || c.block.part != 2 {
+		return c.PID, c.PIDFD
+	}
+	// Its parent learns its number when it has executed its program (CLONE_VFORK).
+	pidfd = int(*c.pidfdWord())
+	return pidOf(pidfd), pidfd
+}
+
+// pidOf is the number of a pidfd's process, or 0 (proc_pid_fdinfo(5)).
+func pidOf(pidfd int) (pid int) {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", pidfd))
+	for line := range strings.Lines(string(text)) {
+		if number, ok := strings.CutPrefix(line, "Pid:"); ok {
+			pid, _ = strconv.Atoi(strings.TrimSpace(number))
+		}
+	}
+	return pid
 }
 
 // Supervisor is our own pidfd, which children look at to see whether we live;
@@ -272,6 +321,11 @@ func (c *Child) outcome() error {
 	c.forget()
 	step := part.names[min(int(b.at), len(part.names)-1)]
 	e := &StepError{Op: step.op, Object: step.object, Step: int(b.at), Err: syscall.Errno(b.errno)}
+	if c.refused != nil {
+		_, _ = c.Wait()
+		c.closePIDFD()
+		return c.refused
+	}
 	if b.failed != 0 {
 		_, _ = c.Wait()
 		c.closePIDFD()

@@ -84,6 +84,27 @@ func CommandIn(usernsFD int, role string, args []string, stdio [3]int) (*Process
 	return launch(s, "/proc/self/exe", append([]string{role}, args...), os.Environ(), stdio, Config{OwnFiles: true}, nil)
 }
 
+// Outside is no process for Program.
+const Outside = -1
+
+// Program starts a program as root in namespaces (CLONE_NEW*) of a process whose
+// user namespace is ours; its path is found there. With Outside it is started
+// among our own.
+func Program(pidfd int, namespaces uintptr, path string, argv, env []string, stdio [3]int) (*Process, error) {
+	s := NewScript(smallScript)
+	if pidfd != Outside {
+		// The process shares our memory, and hid it when its ids changed.
+		_ = unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0)
+		s.Do("joining", "the container's namespaces", unix.SYS_SETNS, Int(pidfd), Int(namespaces))
+		for _, nr := range []uintptr{unix.SYS_SETRESGID, unix.SYS_SETRESUID} {
+			s.Do("becoming root of", "the user namespace", nr, Int(0), Int(0), Int(0))
+		}
+		s.Do("setting", "the parent-death signal", unix.SYS_PRCTL, Int(unix.PR_SET_PDEATHSIG), Int(int(unix.SIGKILL)), Int(0), Int(0), Int(0))
+		s.Confirm()
+	}
+	return launch(s, path, argv, env, stdio, Config{OwnFiles: true}, nil)
+}
+
 // launch runs a program after the steps of s, and returns when it is executed.
 func launch(s *Script, path string, argv, env []string, stdio [3]int, c Config, m *Map) (*Process, error) {
 	p, err := begin(s, path, argv, env, stdio, c, m)

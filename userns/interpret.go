@@ -19,6 +19,7 @@ const (
 	opEnd           // all is done, and there is no program
 	opClone         // make the other child, and go on
 	opPause         // wait until the parent has the next part
+	opMeet          // wait until the parent has done something
 )
 
 // operation is one row of the table. It holds no Go pointer, so that the child
@@ -73,6 +74,7 @@ const (
 	wordRuns    = 1
 	wordConfirm = 2 // it waits for confirmed
 	wordPaused  = 3 // it waits for release, and for what to run then
+	wordMeet    = 4 // it waits for confirmed, which comes when something was done
 )
 
 const (
@@ -222,6 +224,10 @@ func pseudo(b *block, op *operation, next uintptr) uintptr {
 	case opConfirm:
 		b.confirmed = 0
 		tell(b, wordConfirm)
+		await(b, &b.confirmed)
+	case opMeet:
+		b.confirmed = 0
+		tell(b, wordMeet)
 		await(b, &b.confirmed)
 	case opEnd:
 		for {

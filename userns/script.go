@@ -20,6 +20,7 @@ type Script struct {
 	results []uintptr
 	labels  []int   // index of the operation that a label marks
 	inside  *Script // of Fork
+	meets   []func(*Child) error
 }
 
 // name is what an error says of a step; whole sentences cost too much here.
@@ -204,6 +205,13 @@ func (s *Script) ExecFD(fd Arg, object string, argv, env []string) {
 // parent whose death will be told: one that is dying may have given its children
 // away already, and can be seen alive by its pidfd for a while.
 func (s *Script) Confirm() { s.add(operation{kind: opConfirm}, "waiting for", "the parent") }
+
+// Meet is Confirm, and do runs in the parent meanwhile. The child is killed when
+// do fails, and its error is that of the script.
+func (s *Script) Meet(do func(*Child) error) {
+	s.meets = append(s.meets, do)
+	s.add(operation{kind: opMeet}, "waiting for", "the parent")
+}
 
 // Fork ends the script: a child of the child runs the next one. That is how a
 // pid namespace is joined: setns(2) moves only the children into it. The child

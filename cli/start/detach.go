@@ -39,10 +39,16 @@ func Detach(s Streams, args []string, keep int) error {
 
 // Revive starts a container that was made before, and returns when it runs.
 func Revive(s Streams, host container.Host, info *container.Info) error {
+	return ReviveSeen(s, host, info, func() {})
+}
+
+// ReviveSeen is Revive. seen is called when the container can be found by others
+// and cannot be gone yet, unless that is known to its monitor alone.
+func ReviveSeen(s Streams, host container.Host, info *container.Info, seen func()) error {
 	if err := prepareAgain(s, host, info); err != nil {
 		return err
 	}
-	err := container.AgainAway(host, info, func(r *container.Running) error { return notice(s, r) })
+	err := container.AgainAway(host, info, func(r *container.Running) error { seen(); return notice(s, r) })
 	switch {
 	case errors.Is(err, container.ErrMonitor):
 		_, err = monitor([]string{"start", info.ID}, 0)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"strconv"
 	"strings"
 
 	"containers/rl/cli/flags"
@@ -14,21 +15,27 @@ import (
 // deviceFlags give a container devices of the host (podman-run(1),
 // docker-run(1)).
 type deviceFlags struct {
-	texts, rules []string
-	gpus         string
+	texts, rules, dirs []string
+	gpus               string
+}
+
+// WantedDevices are devices of CDI specifications (package cdi).
+type WantedDevices struct {
+	Names    []string // VENDOR/CLASS=NAME
+	GPUs     []string // ids of --gpus, or all
+	GPUCount int      // how many of these, whichever
+	Dirs     []string // in place of the usual ones; none
 }
 
 func (d *deviceFlags) flags(f *flags.Set) {
-	f.StringArrayVar(&d.texts, "device", nil, "give the container a device, or all of a directory: /HOST[:/CONTAINER[:rwm]]")
-	f.StringVar(&d.gpus, "gpus", "", "not here: --device gives a device")
+	f.StringArrayVar(&d.texts, "device", nil, "give the container a device, or all of a directory: /HOST[:/CONTAINER[:rwm]]; or by CDI: VENDOR/CLASS=NAME")
+	f.StringVar(&d.gpus, "gpus", "", "NVIDIA graphics cards, by CDI: all, a number, or device=ID[,ID]")
+	f.StringArrayVar(&d.dirs, "cdi-spec-dir", nil, "directory of CDI specifications, in place of /etc/cdi, /var/run/cdi and ~/.config/cdi")
 	f.StringArrayVar(&d.rules, "device-cgroup-rule", nil, "not here: a filter of devices needs root")
 }
 
 // checkDevices reads all of them.
-func (o *Run) checkDevices() error {
-	if o.device.gpus != "" {
-		return errors.New("--gpus: not supported: give the devices by --device, as /dev/nvidia0")
-	}
+func (o *Run) checkDevices(cold *Cold) error {
 	for _, rule := range o.device.rules {
 		if !validRule(rule) {
 			return fmt.Errorf("--device-cgroup-rule: invalid device cgroup format '%s': TYPE MAJOR:MINOR MODE, as 'c 1:3 mr'", rule)
@@ -38,9 +45,74 @@ func (o *Run) checkDevices() error {
 		return errors.New("--device-cgroup-rule: device cgroup rules are not supported in rootless mode or in a user namespace: the filter needs root: " +
 			"give the devices themselves by --device")
 	}
+	wanted := WantedDevices{Dirs: o.device.dirs}
 	for _, text := range o.device.texts {
-		if err := o.addDevice(text); err != nil {
+		if isQualified(text) {
+			wanted.Names = append(wanted.Names, text)
+		} else if err := o.addDevice(text); err != nil {
 			return err
+		}
+	}
+	if err := wanted.gpus(o.device.gpus); err != nil {
+		return fmt.Errorf("invalid argument %q for --gpus: %w", o.device.gpus, err)
+	}
+	return o.addQualified(wanted, cold)
+}
+
+// isQualified tells VENDOR/CLASS=NAME from a path.
+func isQualified(text string) bool {
+	kind, _, ok := strings.Cut(text, "=")
+	return ok && kind != "" && kind[0] != '/' && kind[0] != '.' && strings.Contains(kind, "/")
+}
+
+func (o *Run) addQualified(w WantedDevices, cold *Cold) (err error) {
+	switch {
+	case len(w.Names)+len(w.GPUs)+w.GPUCount == 0:
+		return nil
+	case cold == nil:
+		return errCold
+	}
+	o.rare.CDI, err = cold.Devices(w)
+	return err
+}
+
+// gpus reads docker's --gpus, a list of KEY=VALUE as CSV has it; one without a
+// key is a number, or all.
+func (w *WantedDevices) gpus(text string) error {
+	if text == "" {
+		return nil
+	}
+	words, err := fields(text)
+	if err != nil {
+		return err
+	}
+	count := ""
+	for _, word := range words {
+		key, value, ok := strings.Cut(word, "=")
+		switch {
+		case !ok && count == "" && len(w.GPUs) == 0:
+			count = word
+		case key == "count" && count == "":
+			count = value
+		case key == "device" && value != "":
+			w.GPUs = append(w.GPUs, strings.Split(value, ",")...)
+		case key == "driver" && (value == "nvidia" || value == "cdi"), key == "capabilities", key == "options":
+		case key == "driver":
+			return fmt.Errorf("could not select device driver %q with capabilities: [[gpu]]", value)
+		case !ok && len(w.GPUs) > 0: // device=0,1 without quotes
+			w.GPUs = append(w.GPUs, word)
+		default:
+			return fmt.Errorf("unexpected %q: all, NUMBER, or count, device, driver and capabilities with their values", word)
+		}
+	}
+	switch {
+	case count != "" && len(w.GPUs) > 0:
+		return errors.New("cannot set both Count and DeviceIDs on device request")
+	case count == "all" || count == "-1" || count == "" && len(w.GPUs) == 0:
+		w.GPUs = []string{"all"}
+	case count != "":
+		if w.GPUCount, err = strconv.Atoi(count); err != nil || w.GPUCount < 0 {
+			return fmt.Errorf("count must be an integer: %q", count)
 		}
 	}
 	return nil
@@ -49,7 +121,7 @@ func (o *Run) checkDevices() error {
 func (o *Run) addDevice(text string) error {
 	d, err := parseDevice(text)
 	if err == nil {
-		err = checkTarget(d.Path)
+		err = CheckTarget(d.Path)
 	}
 	if err != nil {
 		return fmt.Errorf("--device %s: %w", text, err)

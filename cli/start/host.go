@@ -26,7 +26,7 @@ func OpenHost() (container.Host, error) {
 	if err != nil {
 		return h, err
 	}
-	left, err := h.Dirs.Heal()
+	left, err := h.Dirs.Heal(container.Unlimit)
 	if err == nil {
 		// What cannot be removed stays for a later command: the helper has said
 		// why, and what was asked for may not mind.

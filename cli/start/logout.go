@@ -14,28 +14,43 @@ import (
 // out. It runs by then.
 func warnOfLogout(s Streams) {
 	cgroup, _ := os.ReadFile("/proc/self/cgroup")
-	if endsAtLogout("/", string(cgroup), userns.Self) {
-		fmt.Fprintln(s.Err, "rl: this host ends what its users run when they log out (KillUserProcesses=yes in logind.conf), and this container with it: loginctl enable-linger")
+	if mend := endsAtLogout("/", string(cgroup), userns.Self); mend != "" {
+		fmt.Fprintln(s.Err, "rl: this host ends what its users run when they log out (KillUserProcesses=yes in logind.conf), and this container with it: "+mend)
 	}
 }
 
-// endsAtLogout says whether systemd-logind ends the user's processes at logout
-// (logind.conf(5), loginctl(1)): it is told to, we are in a session of a user,
-// and he does not linger. root is that of the file system.
-func endsAtLogout(root, cgroup string, self func() userns.User) bool {
+const (
+	linger  = "loginctl enable-linger"
+	inScope = "systemd-run --user --scope rl run -d ..."
+)
+
+// endsAtLogout says what is to be done when systemd-logind ends the user's
+// processes at logout (logind.conf(5)). Those of a session end even when he
+// lingers: they have to be his manager's, and that stays for who lingers
+// (loginctl(1)). root is that of the file system.
+func endsAtLogout(root, cgroup string, self func() userns.User) (mend string) {
 	if _, err := os.Lstat(path.Join(root, "run/systemd/system")); err != nil { // sd_booted(3)
-		return false
+		return ""
 	}
 	login := readLogin(root)
 	if !slices.Contains([]string{"1", "yes", "y", "true", "t", "on"}, strings.ToLower(login["KillUserProcesses"])) || !strings.Contains(cgroup, "/user.slice/") {
-		return false
+		return ""
 	}
 	name := self().Name
 	if only := strings.Fields(login["KillOnlyUsers"]); len(only) > 0 && !slices.Contains(only, name) || slices.Contains(strings.Fields(login["KillExcludeUsers"]), name) {
-		return false
+		return ""
 	}
+	session := strings.Contains(cgroup, "/session-")
 	_, err := os.Lstat(path.Join(root, "var/lib/systemd/linger", path.Join("/", name)))
-	return err != nil
+	switch {
+	case session && err == nil:
+		return inScope
+	case session:
+		return linger + " && " + inScope
+	case err != nil:
+		return linger
+	}
+	return ""
 }
 
 // readLogin gives the settings of the section Login: of the first main file

@@ -37,12 +37,12 @@ func (o *Run) checkMounts(cold *Cold) error {
 			}
 		}
 	}
-	return o.checkDevices()
+	return o.checkDevices(cold)
 }
 
 func (o *Run) addMount(text string, m specs.Mount) error {
 	m.Destination = path.Clean(m.Destination)
-	if err := checkTarget(m.Destination); err != nil {
+	if err := CheckTarget(m.Destination); err != nil {
 		return fmt.Errorf("mount %s: %w", text, err)
 	}
 	if slices.ContainsFunc(o.Mounts, func(other specs.Mount) bool { return other.Destination == m.Destination }) {
@@ -52,7 +52,8 @@ func (o *Run) addMount(text string, m specs.Mount) error {
 	return nil
 }
 
-func checkTarget(target string) error {
+// CheckTarget refuses places of a container where nothing may be mounted.
+func CheckTarget(target string) error {
 	switch {
 	case target == "/" || !path.IsAbs(target):
 		return errors.New("the target must be an absolute path other than /")

@@ -104,8 +104,11 @@ func (o *Run) inherit(infra *container.Options) {
 			o.Mounts = append(o.Mounts, m)
 		}
 	}
-	if r := infra.Rare; r != nil && len(r.Devices) > 0 {
+	if r := infra.Rare; r != nil && (len(r.Devices) > 0 || r.CDI != nil) {
 		o.rare.Devices, o.Rare = append(slices.Clone(r.Devices), o.rare.Devices...), &o.rare.Rare
+		if o.rare.CDI == nil {
+			o.rare.CDI = r.CDI
+		}
 	}
 	if !o.flags.Changed("security-opt") && !o.Privileged {
 		o.Unconfined, o.NewPrivs, o.Unmask = infra.Unconfined, infra.NewPrivs, infra.Unmask

@@ -126,6 +126,8 @@ type Cold struct {
 	MAC func(text string) ([6]byte, error)
 	// Glob gives the paths that a pattern matches.
 	Glob func(pattern string) ([]string, error)
+	// Devices finds those of CDI, and what they need.
+	Devices func(w WantedDevices) (*container.Edits, error)
 	// Pod finds the pod of --pod, or makes one, and starts it for a container
 	// that is to be started. It cannot be removed until unlock is called.
 	Pod func(h container.Host, c *Cold, name string, starts bool) (pod *container.Pod, unlock func(), err error)
