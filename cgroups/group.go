@@ -214,7 +214,7 @@ func (g *Group) Set(l *Limits) error {
 func (g *Group) Add(pid int) error {
 	err := write(path.Join(g.Dir, "cgroup.procs"), strconv.Itoa(pid))
 	if errors.Is(err, unix.EACCES) { // what both cgroups are in is not ours (cgroup-v2.rst, Delegation Containment)
-		return fmt.Errorf("moving process %d into its cgroup: %w: from a session that is not delegated run it as: systemd-run --user --scope rl ...", pid, err)
+		return fmt.Errorf("moving process %d into its cgroup: %w: from a session that is not delegated it takes systemd-run --user --scope rl exec", pid, err)
 	}
 	if err != nil {
 		return fmt.Errorf("moving process %d into its cgroup: %w", pid, err)
