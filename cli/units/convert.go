@@ -41,6 +41,7 @@ func (c *conversion) container() error {
 	if err != nil {
 		return err
 	}
+	c.unit.add("Service", "ExecStartPre", "/bin/rm -f %t/%N.cid") // of a run before this one: rl run takes none that is there
 	c.unit.add("Service", "ExecStart", c.line(append(global, run...)))
 	c.unit.add("Service", "ExecStop", c.line([]string{"stop", "--ignore", "--cidfile=%t/%N.cid"}))
 	c.unit.add("Service", "ExecStopPost", "-"+c.line([]string{"rm", "-v", "-f", "-i", "--cidfile=%t/%N.cid"}))

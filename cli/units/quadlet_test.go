@@ -106,6 +106,7 @@ Delegate=yes
 SyslogIdentifier=%N
 Type=notify
 NotifyAccess=all
+ExecStartPre=/bin/rm -f %t/%N.cid
 ExecStart=/bin/rl --log-level debug run --name n --cidfile=%t/%N.cid --replace --rm --cgroups=enabled --sdnotify=container -d --volume systemd-data:/d --volume /srv/x:/x i sh -c "a \"b\"" %i
 ExecStop=/bin/rl stop --ignore --cidfile=%t/%N.cid
 ExecStopPost=-/bin/rl rm -v -f -i --cidfile=%t/%N.cid
