@@ -14,6 +14,9 @@ import (
 // out. It runs by then.
 func warnOfLogout(s Streams) {
 	cgroup, _ := os.ReadFile("/proc/self/cgroup")
+	if !strings.Contains(string(cgroup), "/user.slice/") { // nothing that systemd-logind ends
+		return
+	}
 	if mend := endsAtLogout("/", string(cgroup), userns.Self); mend != "" {
 		fmt.Fprintln(s.Err, "rl: this host ends what its users run when they log out (KillUserProcesses=yes in logind.conf), and this container with it: "+mend)
 	}

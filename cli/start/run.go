@@ -194,6 +194,7 @@ func (o *Run) Away(s Streams, args, words []string, cold *Cold) error {
 		return Detach(s, append([]string{"run"}, words...), o.PreserveFDs)
 	}
 	if err == nil {
+		warnOfLogout(s)
 		_, err = fmt.Fprintln(s.Out, o.ID)
 	}
 	if err == nil {
