@@ -166,6 +166,7 @@ func start(h Host, o *Options, c *storage.Container, by starter) (r *Running, er
 	if err = errors.Join(maps(), err, r.noteCgroup(), r.confine()); err != nil {
 		return r, err
 	}
+	r.stays = !o.Remove
 	if err = r.execute(j); err == nil {
 		err = r.settleIn(by)
 	}
@@ -311,7 +312,7 @@ func (r *Running) release(err *error) {
 	case c == nil && r.plan != nil:
 		_ = r.plan.o.dropVolumes(r.host, false)
 	case c == nil:
-	case r.plan.o.Remove && (r.introduced || !r.again) || !r.introduced && !r.again:
+	case r.plan.o.Remove && (r.introduced || !r.again) || !r.introduced && !r.again && !r.stays:
 		r.rename(c)
 		remove(c, r.host, err)
 		if left := r.plan.o.dropVolumes(r.host, true); left != nil && *err == nil {

@@ -47,6 +47,7 @@ type Running struct {
 	group      *cgroups.Group // nil: none of its own
 	again      bool           // the directory is that of an earlier run
 	introduced bool           // others can see it
+	stays      bool           // it is there without a start that succeeds, as one that was only made
 	joins      bool           // a container that another rl serves
 	visited    *Info          // that container
 	state      State

@@ -165,13 +165,17 @@ func (o *Run) Start(s Streams, args []string, cold *Cold) (*container.Running, e
 		running, err = container.Start(host, &o.Options, func(r *container.Running) error { return o.ready(s, r) })
 		o.left()
 	}
-	o.forget(err)
+	o.forget(host, err)
 	return running, err
 }
 
-// forget removes the file with the id of a container that did not come to run.
-func (o *Run) forget(err error) {
-	if err != nil && o.cidfile != "" {
+// forget removes the file with the id of a container that is not there. One
+// whose program could not be executed is, without --rm.
+func (o *Run) forget(host container.Host, err error) {
+	if err == nil || o.cidfile == "" {
+		return
+	}
+	if _, there := container.Find(host.Dirs, o.ID); there != nil {
 		_ = os.Remove(o.cidfile)
 	}
 }
@@ -189,7 +193,7 @@ func (o *Run) Away(s Streams, args, words []string, cold *Cold) error {
 	if err = startRequired(s, host, o.Options); err == nil {
 		err = container.StartAway(host, &o.Options, func(r *container.Running) error { return o.ready(s, r) })
 	}
-	o.forget(err) // or its monitor takes another id
+	o.forget(host, err) // or its monitor takes another id
 	if errors.Is(err, container.ErrMonitor) {
 		return Detach(s, append([]string{"run"}, words...), o.PreserveFDs)
 	}
@@ -213,7 +217,7 @@ func (o *Run) Create(s Streams, args []string, cold *Cold) (id string, err error
 	defer o.left()
 	o.disguise()
 	err = container.Create(host, &o.Options)
-	o.forget(err)
+	o.forget(host, err)
 	return o.ID, err
 }
 
