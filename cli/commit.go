@@ -88,7 +88,7 @@ func refusedOfCommit(f *flags.Set, format string) error {
 func commit(host container.Host, info *container.Info, o image.CommitOptions) (id string, err error) {
 	enter, err := info.Enter(host)
 	if err != nil {
-		return "", err
+		return "", info.Meanwhile(err)
 	}
 	defer enter.Close()
 	o.Upper, o.Hidden = enter.Tree.Upper, map[string]bool{}
@@ -114,7 +114,7 @@ func commit(host container.Host, info *container.Info, o image.CommitOptions) (i
 		return "", err
 	}
 	if err := secondSelf(process); err != nil {
-		return "", err
+		return "", info.Meanwhile(err)
 	}
 	_, err = fmt.Fscanln(reader, &id)
 	return id, err

@@ -158,7 +158,7 @@ func inTree(host container.Host, ref string, r treeRequest, stdin, stdout *os.Fi
 		return fmt.Errorf("container %s is being used by another command: %w", info.Name(), err)
 	}
 	if err != nil {
-		return err
+		return info.Meanwhile(err)
 	}
 	defer enter.Close()
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
@@ -173,10 +173,10 @@ func inTree(host container.Host, ref string, r treeRequest, stdin, stdout *os.Fi
 		stdout = null
 	}
 	process, err := startTree(enter, r, stdin, stdout)
-	if err != nil {
-		return err
+	if err == nil {
+		err = secondSelf(process)
 	}
-	return secondSelf(process)
+	return info.Meanwhile(err)
 }
 
 func exportFlags(f *flags.Set) func(Streams, []string) error {

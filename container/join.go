@@ -408,9 +408,11 @@ func namespace(pid int, kind string) string {
 	return name
 }
 
-// killSpace kills what is left in a mount namespace. The kernel does that for
-// a pid namespace, where a container has one.
-func killSpace(name string) {
+// killSpace kills what is left in a container's mount namespace. The kernel does
+// that for a pid namespace, where a container has one. When nothing is left the
+// kernel gives the namespace's number to the next one, of another container
+// perhaps: what is mounted tells whose it is.
+func killSpace(name, id string) {
 	for left := name != ""; left; {
 		left = false
 		entries, _ := os.ReadDir("/proc")
@@ -419,7 +421,7 @@ func killSpace(name string) {
 			if err != nil || space(pid) != name {
 				continue
 			}
-			if state, start := processStart(pid); state != 'Z' && state != 'X' && start != 0 {
+			if state, start := processStart(pid); state != 'Z' && state != 'X' && start != 0 && mountsOf(pid, id) {
 				left = Process{pid, start}.send(unix.SIGKILL) == nil || left
 			}
 		}
@@ -427,4 +429,12 @@ func killSpace(name string) {
 			time.Sleep(time.Millisecond)
 		}
 	}
+}
+
+// mountsOf says whether a process sees something that is mounted from a
+// container's directory (proc_pid_mountinfo(5)): its root file system, or its
+// /etc/hostname.
+func mountsOf(pid int, id string) bool {
+	text, err := readFile("/proc/" + strconv.Itoa(pid) + "/mountinfo")
+	return err == nil && strings.Contains(string(text), "/"+id+"/")
 }

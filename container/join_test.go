@@ -1,8 +1,12 @@
 package container
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
 	"reflect"
 	"testing"
+	"time"
 )
 
 // TestFamily: who belongs, and what descends from those, in a pid namespace
@@ -54,4 +58,35 @@ func TestJoinsMounts(t *testing.T) {
 			t.Errorf("mounts = %v, want %v", got, test.want)
 		}
 	}
+}
+
+// The number of a mount namespace may be another container's by now: only who sees what is mounted of this one is killed.
+func TestKillSpace(t *testing.T) {
+	const id = "0123456789abcdef"
+	dir := filepath.Join(t.TempDir(), id, "upper")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("unshare", "-Urm", "sh", "-c", `mount --bind "$0" "$0" && echo && exec sleep 1000`, dir)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	go func() { ended <- cmd.Wait() }()
+	name := space(cmd.Process.Pid)
+	killSpace(name, "fedcba9876543210")
+	select {
+	case <-ended:
+		t.Fatal("it was killed for another container")
+	case <-time.After(50 * time.Millisecond):
+	}
+	killSpace(name, id)
+	<-ended
 }

@@ -256,7 +256,7 @@ func (r *Running) status(drained func()) error {
 		r.visited.account(r.child.Used())
 	}
 	if r.state.Space != "" {
-		killSpace(r.state.Space)
+		killSpace(r.state.Space, r.plan.o.ID)
 	}
 	select {
 	case <-r.hungUp: // no one reads the output any more

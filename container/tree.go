@@ -79,6 +79,22 @@ func (i *Info) Enter(h Host) (e *Enter, err error) {
 	return e, nil
 }
 
+// Meanwhile is the error of work in a container's files: that the container was
+// removed or ended, which took them away, says more than what was missing then.
+func (i *Info) Meanwhile(err error) error {
+	if err == nil || !i.Running() {
+		return err
+	}
+	now, looked := look(i.Entry)
+	switch {
+	case errors.Is(looked, os.ErrNotExist):
+		return storage.NoContainer(i.Name())
+	case looked == nil && now.State.Init != i.State.Init || looked == nil && !now.Running():
+		return fmt.Errorf("container %s ended meanwhile: %w", i.Name(), ErrNotRunning)
+	}
+	return err
+}
+
 // Start starts our binary again under the name role, as root of the user
 // namespace, with a mount namespace of its own.
 func (e *Enter) Start(role string, args []string, stdio [3]int) (*userns.Process, error) {
