@@ -89,7 +89,7 @@ func (i *Info) Meanwhile(err error) error {
 	switch {
 	case errors.Is(looked, os.ErrNotExist):
 		return storage.NoContainer(i.Name())
-	case looked == nil && now.State.Init != i.State.Init || looked == nil && !now.Running():
+	case looked == nil && (now.State.Init != i.State.Init || !now.State.Init.alive()):
 		return fmt.Errorf("container %s ended meanwhile: %w", i.Name(), ErrNotRunning)
 	}
 	return err

@@ -89,7 +89,10 @@ func (o *Exec) Start(s Streams, args []string) (*container.Running, error) {
 		return nil, err
 	}
 	running, err := container.Exec(host, info, &o.ExecOptions)
-	if err == nil && o.Detached {
+	if err != nil {
+		return nil, info.Meanwhile(err)
+	}
+	if o.Detached {
 		running.Abandon()
 		err = container.Exit{Code: 0}
 	}
