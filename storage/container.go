@@ -136,8 +136,12 @@ func (c *Container) Remove() error {
 	if c.Dir, err = remove(c.Dir); err != nil {
 		return err
 	}
+	freed := false
 	for _, name := range c.named {
-		c.dirs.freeName(name, c.base)
+		freed = c.dirs.freeName(name, c.base) || freed
+	}
+	if !freed && len(c.named) > 0 { // it was given another one meanwhile
+		c.dirs.sweepNames()
 	}
 	c.named, c.Name = nil, ""
 	if c.lock != nil {

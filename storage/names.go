@@ -84,16 +84,15 @@ func (d Dirs) claimName(name, dir string) error {
 
 // freeName gives a name back, unless another container took it over meanwhile.
 // One that stays leads nowhere, and is as free.
-func (d Dirs) freeName(name, dir string) {
+func (d Dirs) freeName(name, dir string) (freed bool) {
 	unlock, err := d.lockNames()
 	if err != nil {
-		return
+		return false
 	}
 	defer unlock()
 	file := path.Join(d.taken(), name)
-	if target, err := os.Readlink(file); err == nil && path.Base(target) == dir {
-		_ = os.Remove(file)
-	}
+	target, err := os.Readlink(file)
+	return err == nil && path.Base(target) == dir && os.Remove(file) == nil
 }
 
 // renaming is a link in a container's directory that leads to "FROM/TO" while

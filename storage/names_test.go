@@ -65,6 +65,21 @@ func TestRename(t *testing.T) {
 	}
 }
 
+// A container that is renamed while it is removed leaves no name.
+func TestRemoveRenamed(t *testing.T) {
+	d := testDirs(t)
+	c := create(t, d, "0123456789ab", "old", false)
+	if err := d.Rename(d.entry(c.base), "new", func() (Renaming, error) { return Renaming{"old", RecordFile, []byte("{1}")}, nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Remove(); err != nil { // it knows the old one alone
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(d.taken()); err != nil || len(left) != 0 {
+		t.Errorf("names left: %v, %v", left, err)
+	}
+}
+
 func TestHealSweepsNames(t *testing.T) {
 	d := testDirs(t)
 	c := create(t, d, "0123456789ab", "gone", true)
