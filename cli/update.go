@@ -24,7 +24,7 @@ func updateFlags(f *flags.Set) func(Streams, []string) error {
 			if change(&next); next.Remove && next.Restart != "" && next.Restart != container.RestartNo {
 				return fmt.Errorf("conflicting options: container %s is removed at its end, so it cannot be restarted", i.Name())
 			}
-			if err := i.Update(change, limits); err != nil {
+			if err := i.Update(host.Dirs, change, limits); err != nil {
 				return err
 			}
 			i.Emit(host.Dirs, "update")

@@ -124,20 +124,29 @@ func (p *plan) cgroupNamespace() {
 }
 
 // Update changes what a container is limited to and how it is restarted. What
-// runs is limited at once.
-func (i *Info) Update(change func(*Options), limits *cgroups.Limits) error {
-	record := i.Record
+// runs is limited at once. The record that is changed is the one of this
+// moment: the container may have been given another name since it was found.
+func (i *Info) Update(d storage.Dirs, change func(*Options), limits *cgroups.Limits) error {
 	if standsAlone(&i.Options) {
 		return fmt.Errorf("updating container %s: it runs in the foreground with --rm", i.Name())
 	}
-	if limits != nil {
-		record.Options.Limits = i.Options.Limits.Merge(limits)
-		if err := i.enforce(limits, record.Options.Limits); err != nil {
-			return fmt.Errorf("updating container %s: %w", i.Name(), err)
+	var record Record
+	err := d.Rewrite(i.Entry, func() ([]byte, error) {
+		now, err := look(i.Entry)
+		if err != nil {
+			return nil, gone(err, i.Name())
 		}
-	}
-	change(&record.Options)
-	if err := i.WriteRecord(encode(record)); err != nil {
+		record = now.Record
+		if limits != nil {
+			record.Options.Limits = record.Options.Limits.Merge(limits)
+			if err := now.enforce(limits, record.Options.Limits); err != nil {
+				return nil, err
+			}
+		}
+		change(&record.Options)
+		return encode(record), nil
+	})
+	if err != nil {
 		return fmt.Errorf("updating container %s: %w", i.Name(), err)
 	}
 	i.Record = record

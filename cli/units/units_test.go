@@ -46,7 +46,7 @@ func FuzzWord(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.ContainsRune(text, 0) {
-			t.Skip("no word of a program")
+			return // no word of a program has one
 		}
 		words, err := Split(Word(text))
 		want := strings.NewReplacer("%", "%%", "$", "$$").Replace(text)

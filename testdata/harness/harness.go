@@ -70,6 +70,7 @@ func (w World) runScript(t *testing.T, root, file string) {
 	}
 	// What is left belongs to subordinate ids in part: only a user namespace, or root, can remove it.
 	t.Cleanup(func() { removeTree(dir) })
+	t.Cleanup(watchHang(t, dir, limit()))
 	testscript.RunT(flat{t}, testscript.Params{
 		Files:               []string{file},
 		WorkdirRoot:         dir,
