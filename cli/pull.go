@@ -21,6 +21,7 @@ import (
 	"containers/rl/netslirp/config"
 	"containers/rl/security/profile"
 	"containers/rl/storage"
+	"containers/rl/storage/layers"
 	"containers/rl/userns"
 )
 
@@ -142,17 +143,41 @@ var cold = &start.Cold{Find: findImage, Seccomp: seccomp, Network: netslirp.Pars
 func runFlags(f *flags.Set) func(Streams, []string) error {
 	run := start.New(f)
 	return func(s Streams, args []string) error {
-		if done, err := run.Apart(s, args, f.Raw(), cold); done { // package start does it when we are called rl
-			return err
+		err := runOne(s, run, args, f.Raw())
+		if run.RemovesImage() && len(args) > 0 {
+			run.Image.Close() // its lock is ours
+			removeAfter(s, args[0])
 		}
-		if run.Unproxied() {
-			return runUnproxied(s, run, args)
-		}
-		running, err := run.Start(s, args, cold)
-		if err != nil {
-			return err
-		}
-		return running.Finish(serve)
+		return err
+	}
+}
+
+func runOne(s Streams, run *start.Run, args, words []string) error {
+	if done, err := run.Apart(s, args, words, cold); done { // package start does it when we are called rl
+		return err
+	}
+	if run.Unproxied() {
+		return runUnproxied(s, run, args)
+	}
+	running, err := run.Start(s, args, cold)
+	if err != nil {
+		return err
+	}
+	return running.Finish(serve)
+}
+
+// removeAfter is --rmi. The status is the container's all the same.
+func removeAfter(s Streams, ref string) {
+	host, err := start.OpenHost()
+	if err == nil {
+		s.Out, err = os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	}
+	if err == nil && !missing(host, ref) {
+		err = removeImages(s, host, []string{ref}, layers.RemovalOptions{}, false)
+	}
+	var said container.Exit
+	if err != nil && !errors.As(err, &said) {
+		fmt.Fprintf(s.Err, "rl: --rmi: the image stays: %v\n", err)
 	}
 }
 
@@ -213,7 +238,10 @@ func findImage(host container.Host, w start.Wanted) (*storage.Image, error) {
 	case w.Pull == "never", w.Pull == "missing" && w.Platform == "" && !missing:
 		return img, nil
 	}
-	r := &pullRequest{Refs: []string{w.Ref}, Platform: w.Platform, Quiet: w.Quiet}
+	r := &pullRequest{Refs: []string{w.Ref}, Platform: w.Platform, Quiet: w.Quiet, Access: image.Access{AuthFile: w.AuthFile, TLSVerify: w.TLSVerify}}
+	if err := r.Access.Check(); err != nil {
+		return nil, err
+	}
 	failed := r.start(host)
 	if failed != nil && w.Pull == "newer" && !missing {
 		return img, nil // podman-run(1): errors are suppressed if a local image was found

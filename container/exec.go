@@ -53,7 +53,7 @@ func enter(h Host, i *Info, e *ExecOptions, before func(*userns.Child) error) (*
 	if !i.Running() || errors.Is(err, unix.ESRCH) {
 		return nil, fmt.Errorf("can only create exec sessions on running containers: container %s is not running: %w", i.Name(), errImproper)
 	}
-	if err == nil && state == 'T' {
+	if err == nil && i.stands(state) {
 		unix.Close(pidfd)
 		return nil, fmt.Errorf("container %s %w: can only create exec sessions on running containers: %w: rl unpause %[1]s", i.Name(), errPaused, errState)
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"containers/rl/cgroups"
 )
 
 // errState says that a container is not in the state that a command needs.
@@ -23,17 +25,21 @@ const (
 	pausePatience = 10 * time.Second
 )
 
-// Pause stops all processes of a container, by SIGSTOP, which none can catch.
+// Pause stops all processes of a container: by the freezer of its cgroup, or
+// by SIGSTOP, which none can catch, where it has none.
 func (i *Info) Pause() error {
 	if i.Status != StatusRunning {
 		return fmt.Errorf("container %s: %q is not running, can't pause: %w", i.Name(), i.Status, errState)
 	}
-	err := halt(i.members, Process.send)
+	err := i.freeze(true)
+	if errors.Is(err, errNoFreezer) {
+		err = halt(i.members, Process.send)
+	}
 	if err == nil && !i.State.Init.alive() {
 		err = ErrNotRunning
 	}
 	if err != nil {
-		_ = i.signalMembers(unix.SIGCONT) // as a whole, or not at all
+		_ = i.goOn() // as a whole, or not at all
 		return fmt.Errorf("pausing container %s: %w", i.Name(), err)
 	}
 	return nil
@@ -75,10 +81,38 @@ func (i *Info) Unpause() error {
 	if i.Status != StatusPaused {
 		return fmt.Errorf("container %s: %q is not paused, can't unpause: %w", i.Name(), i.Status, errState)
 	}
-	if err := i.signalMembers(unix.SIGCONT); err != nil {
+	if err := i.goOn(); err != nil {
 		return fmt.Errorf("unpausing container %s: %w", i.Name(), err)
 	}
 	return nil
+}
+
+// errNoFreezer says that the container has no cgroup that can be frozen.
+var errNoFreezer = errors.New("no freezer")
+
+func (i *Info) freeze(on bool) error {
+	if i.State.Cgroup == "" {
+		return errNoFreezer
+	}
+	err := (&cgroups.Group{Dir: i.State.Cgroup}).Freeze(on)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EACCES) {
+		return errNoFreezer
+	}
+	return err
+}
+
+// goOn undoes both ways of stopping.
+func (i *Info) goOn() error {
+	if err := i.freeze(false); err != nil && !errors.Is(err, errNoFreezer) {
+		return err
+	}
+	return i.signalMembers(unix.SIGCONT)
+}
+
+// stands says whether the container is stopped in one of the ways; state is
+// that of its first process.
+func (i *Info) stands(state byte) bool {
+	return state == 'T' || i.State.Cgroup != "" && (&cgroups.Group{Dir: i.State.Cgroup}).Frozen()
 }
 
 func (i *Info) signalMembers(s unix.Signal) error {

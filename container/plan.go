@@ -128,6 +128,9 @@ func (p *plan) rootfs() error {
 			}
 		}
 	}
+	if err := p.chroots(); err != nil {
+		return err
+	}
 	if zone := p.o.rare().Zone; zone != "" && !p.overridden(zonePlace) {
 		// A link there, which may lead nowhere, is covered itself.
 		p.links = unix.O_NOFOLLOW
@@ -137,6 +140,23 @@ func (p *plan) rootfs() error {
 		p.links = 0
 	}
 	return p.secrets(path.Dir(p.files.merged))
+}
+
+// chroots gives what the network needs to directories that are to be the root
+// of some process.
+func (p *plan) chroots() error {
+	for _, dir := range p.o.rare().Chroots {
+		for _, own := range [][2]string{{p.files.hosts, "/etc/hosts"}, {p.files.resolv, "/etc/resolv.conf"}, {p.files.hostname, "/etc/hostname"}} {
+			place := path.Join("/", dir, own[1])
+			if own[0] == "" || p.overridden(place) {
+				continue
+			}
+			if err := p.mount(specs.Mount{Source: own[0], Destination: place, Type: "bind", Options: []string{"bind"}}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 const zonePlace = "/etc/localtime"

@@ -34,6 +34,7 @@ type Rare struct {
 	OOMScoreAdj   *int        `json:",omitzero"`
 	Personality   uint64      `json:",omitzero"` // personality(2)
 	RootfsOverlay bool        `json:",omitzero"` // what is written does not reach the directory of Rootfs
+	Chroots       []string    `json:",omitzero"` // directories inside with the network's files
 	Requires      []string    `json:",omitzero"` // ids of containers that must run first
 	Domain        string      `json:",omitzero"` // NIS domain name
 	Devices       []Device    `json:",omitzero"`

@@ -208,7 +208,7 @@ func (i *Info) judge() (missing bool, err error) {
 		i.Status = StatusExited
 	case none && running:
 		i.Status = StatusRunning
-		if state, _ := processStart(i.State.Init.PID); state == 'T' {
+		if state, _ := processStart(i.State.Init.PID); i.stands(state) {
 			i.Status = StatusPaused
 		}
 	case none:

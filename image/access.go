@@ -78,7 +78,21 @@ func (a Access) options(ctx context.Context, e Endpoint) (list []remote.Option, 
 	if err != nil {
 		return nil, nil, err
 	}
+	if a.TLSVerify != nil && *a.TLSVerify {
+		t = onlyTLS{t}
+	}
 	return []remote.Option{remote.WithContext(ctx), remote.WithAuth(auth), remote.WithTransport(t), remote.WithUserAgent("rl"), remote.WithJobs(layersAtOnce)}, names, nil
+}
+
+// onlyTLS refuses http, which is otherwise the second try with a registry of
+// this machine.
+type onlyTLS struct{ http.RoundTripper }
+
+func (t onlyTLS) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme != "https" {
+		return nil, fmt.Errorf("%s speaks http only, and --tls-verify demands https", r.URL.Host)
+	}
+	return t.RoundTripper.RoundTrip(r)
 }
 
 // transport has the certificates of containers-certs.d(5).

@@ -63,6 +63,9 @@ func beginRun(args []string, s Streams, second bool) (*container.Running, error)
 	case err != nil:
 		return nil, errCold
 	case !second:
+		if run.RemovesImage() {
+			return nil, errCold
+		}
 		if done, err := run.Apart(s, set.Args(), args[2:], nil); done {
 			return nil, err
 		}

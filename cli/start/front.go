@@ -66,6 +66,9 @@ func (o *Run) Apart(s Streams, args, words []string, cold *Cold) (done bool, err
 // apart from us, as one of start --attach.
 func (o *Run) Unproxied() bool { return !o.rare.sigProxy && !o.Detached }
 
+// RemovesImage says that the image is to be removed after the container.
+func (o *Run) RemovesImage() bool { return o.rare.removeImage && !o.Detached }
+
 // DetachKeys are those of --detach-keys.
 func (o *Run) DetachKeys() string { return o.rare.detachKeys }
 

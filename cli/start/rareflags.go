@@ -26,6 +26,9 @@ type rare struct {
 	preserve, arch, os, variant, isolation, initCtr  string
 	sigProxy, passwd, tmpfs, httpProxy, quiet, trust bool
 	links, storageOpts                               []string
+	chroots                                          []string
+	removeImage, verify                              bool
+	authFile                                         string
 }
 
 // detachDefault are docker's keys that leave a container alone.
@@ -52,6 +55,12 @@ func (r *rare) flags(f *flags.Set) {
 	f.BoolVar(&r.tmpfs, "read-only-tmpfs", true, "with --read-only: tmpfs on /run, /tmp, /var/tmp")
 	f.BoolVar(&r.httpProxy, "http-proxy", true, "pass http_proxy, https_proxy, ftp_proxy, no_proxy on")
 	f.StringVar(&r.arch, "arch", "", "architecture of the image")
+	if f.Name() == "run" {
+		f.BoolVar(&r.removeImage, "rmi", false, "remove the container at its end, and the image if no other one has it")
+	}
+	f.StringVar(&r.authFile, "authfile", "", "file with the credentials for a pull, instead of auth.json")
+	f.BoolVar(&r.verify, "tls-verify", true, "verify the registry's certificate and demand https")
+	f.StringSliceVar(&r.chroots, "chrootdirs", nil, "directories that get /etc/hosts, /etc/hostname and /etc/resolv.conf too, for chroot(2)")
 	f.StringVar(&r.os, "os", "", "operating system of the image")
 	f.StringVar(&r.variant, "variant", "", "variant of the architecture of the image")
 	f.BoolVarP(&r.quiet, "quiet", "q", false, "show no progress of a pull")
@@ -79,6 +88,8 @@ func (o *Run) checkRare() error {
 		{r.initCtr != "", "--init-ctr: must specify pod value with init-ctr"},
 		{len(r.storageOpts) > 0, "--storage-opt: not supported: a size for a container's files needs quotas, which need root"},
 		{r.isolation != "default" && r.isolation != "process", "--isolation " + r.isolation + ": default, as there is one on Linux"},
+		{r.removeImage && o.flags.Changed("rm") && !o.Remove, "the --rmi option does not work without --rm"},
+		{r.removeImage && o.rootfs, "conflicting options: --rootfs takes no image, so there is none for --rmi"},
 		{o.Init && r.InitPath != "" && !path.IsAbs(r.InitPath), "--init-path " + r.InitPath + ": an absolute path"},
 	} {
 		if no.given {
@@ -90,6 +101,11 @@ func (o *Run) checkRare() error {
 			return err
 		}
 	}
+	o.Remove = o.Remove || r.removeImage
+	if r.removeImage && o.Detached {
+		o.notes = append(o.notes, "--rmi: the image stays, as nobody waits for a detached container's end")
+	}
+	r.Chroots = r.chroots
 	o.pass()
 	if !reflect.DeepEqual(r.Rare, container.Rare{}) {
 		o.Rare = &r.Rare

@@ -137,6 +137,8 @@ type Cold struct {
 type Wanted struct {
 	Ref, Pull, Platform string
 	Quiet               bool
+	AuthFile            string
+	TLSVerify           *bool // nil: as registries.conf says
 }
 
 // errCold says that a start needs what Cold has. Nothing was done yet.
@@ -353,7 +355,11 @@ func (o *Run) find(host container.Host, ref string, cold *Cold) (*storage.Image,
 	if cold == nil {
 		return nil, errCold
 	}
-	return cold.Find(host, Wanted{Ref: ref, Pull: o.pull, Platform: o.platform, Quiet: o.rare.quiet})
+	w := Wanted{Ref: ref, Pull: o.pull, Platform: o.platform, Quiet: o.rare.quiet, AuthFile: o.rare.authFile}
+	if o.flags.Changed("tls-verify") {
+		w.TLSVerify = &o.rare.verify
+	}
+	return cold.Find(host, w)
 }
 
 func lookup(host container.Host, ref string) (*storage.Image, error) {

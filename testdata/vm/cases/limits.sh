@@ -68,7 +68,22 @@ got=$(./rl exec live /bin/sh -c 'cd /sys/fs/cgroup; for f in memory.max memory.s
 [[ $got == $'33554432\n8388608\n30\n25000 100000\n79\n0\n0::/' ]] || fail "after update: $got"
 [[ $(./rl inspect -f '{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}} {{.HostConfig.CpusetCpus}}' live) == '33554432 30 0' ]] || fail "inspect does not know of the update"
 ./rl stats --no-stream --format '{{.MemUsage}} {{.PIDs}}' live | grep -q ' / 33.55MB 1$' || fail "stats: $(./rl stats --no-stream live)"
-./rl pause live && ./rl unpause live
+# Paused by the freezer of its cgroup: no process is stopped by a signal.
+./rl pause live
+grep -qx 'frozen 1' "$group/cgroup.events" || fail "paused, but not frozen"
+grep -q '^State:.S' "/proc/$(./rl inspect -f '{{.State.Pid}}' live)/status" || fail "paused by a signal"
+[[ $(./rl inspect -f '{{.State.Status}}' live) == paused ]] || fail "frozen, but not paused"
+refused 'is paused' ./rl exec live /bin/busybox true
+./rl unpause live
+grep -qx 'frozen 0' "$group/cgroup.events" || fail "unpaused, but frozen"
+[[ $(./rl exec live /bin/busybox echo on) == on ]] || fail "it does not go on"
+for end in 'stop -t 0' kill 'restart -t 0'; do
+  ./rl pause live
+  # shellcheck disable=SC2086
+  ./rl $end live
+  [[ $end == restart* ]] || { ./rl wait live; ./rl start live; }
+  [[ $(./rl inspect -f '{{.State.Status}}' live) == running ]] || fail "not running after pause and $end"
+done
 ./rl restart -t 0 live
 [[ $(./rl exec live /bin/busybox cat /sys/fs/cgroup/memory.max) == 33554432 ]] || fail "the update is lost with a restart"
 ./rl rm -f -t 0 live
