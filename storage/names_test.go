@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // halfRenamed is what a rename that was killed before its end leaves.
@@ -89,5 +90,39 @@ func TestHealSweepsNames(t *testing.T) {
 	}
 	if exists(filepath.Join(d.taken(), "gone")) {
 		t.Error("the name of a dead container is left")
+	}
+}
+
+// A change of the record and one of the name do not lose each other: the second sees what the first has written.
+func TestRewriteBesideRename(t *testing.T) {
+	d := testDirs(t)
+	c := create(t, d, "0123456789ab", "old", false)
+	if err := c.WriteFile(RecordFile, []byte("old")); err != nil {
+		t.Fatal(err)
+	}
+	e, renamed := d.entry(c.base), make(chan error)
+	record := func() string {
+		text, err := os.ReadFile(filepath.Join(c.Dir, RecordFile))
+		if err != nil {
+			t.Error(err)
+		}
+		return string(text)
+	}
+	err := d.Rewrite(e, func() ([]byte, error) {
+		go func() {
+			renamed <- d.Rename(e, "new", func() (Renaming, error) { return Renaming{"old", RecordFile, []byte("new, " + record())}, nil })
+		}()
+		select {
+		case err := <-renamed:
+			t.Errorf("a rename within: %v", err)
+		case <-time.After(50 * time.Millisecond):
+		}
+		return []byte("changed " + record()), nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := <-renamed; err != nil || record() != "new, changed old" {
+		t.Errorf("record %q, %v", record(), err)
 	}
 }
