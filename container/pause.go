@@ -35,7 +35,7 @@ func (i *Info) Pause() error {
 	if errors.Is(err, errNoFreezer) {
 		err = halt(i.members, Process.send)
 	}
-	if err == nil && !i.State.Init.alive() {
+	if !i.State.Init.alive() { // which explains any other error
 		err = ErrNotRunning
 	}
 	if err != nil {
@@ -81,7 +81,11 @@ func (i *Info) Unpause() error {
 	if i.Status != StatusPaused {
 		return fmt.Errorf("container %s: %q is not paused, can't unpause: %w", i.Name(), i.Status, errState)
 	}
-	if err := i.goOn(); err != nil {
+	err := i.goOn()
+	if !i.State.Init.alive() {
+		err = ErrNotRunning
+	}
+	if err != nil {
 		return fmt.Errorf("unpausing container %s: %w", i.Name(), err)
 	}
 	return nil
