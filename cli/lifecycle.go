@@ -158,6 +158,9 @@ func restartFlags(f *flags.Set) func(Streams, []string) error {
 			sel.all, sel.with = true, active
 		}
 		return sel.each(s, args, func(host container.Host, i *container.Info) error {
+			if err := i.KeepOnce(); err != nil {
+				return err
+			}
 			if err := stop(host, i, *signal, *limit); err != nil {
 				return err
 			}

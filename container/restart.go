@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"containers/rl/storage"
 )
 
 // The restart policies (docker-run(1), --restart).
@@ -98,6 +100,43 @@ func (i *Info) markStopped() error {
 		unix.Close(fd)
 	}
 	return nil
+}
+
+// keptFile is made by who restarts a container that is removed at its end: this
+// once it is not. It is removed by who starts it.
+const keptFile = "kept"
+
+// KeepOnce lets a container with --rm outlive its next end.
+func (i *Info) KeepOnce() error {
+	if !i.Options.Remove || !i.Running() {
+		return nil
+	}
+	if i.Transient() && !i.Options.Detached {
+		return fmt.Errorf("restarting container %s: it runs in the foreground with --rm, so that it is gone with its end", i.Name())
+	}
+	file, err := os.OpenFile(path.Join(i.Dir, keptFile), os.O_WRONLY|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	if errors.Is(err, os.ErrNotExist) {
+		return storage.NoContainer(i.Name())
+	}
+	if err != nil {
+		return fmt.Errorf("restarting container %s: %w", i.Name(), err)
+	}
+	return file.Close()
+}
+
+// keeps says whether a container outlives its end, and makes it one that does.
+func (r *Running) keeps(c *storage.Container) bool {
+	if !r.plan.o.Remove {
+		return r.introduced || r.again || r.stays
+	}
+	if !r.introduced {
+		return r.again
+	}
+	if _, err := os.Stat(path.Join(c.Dir, keptFile)); err != nil {
+		return false
+	}
+	r.rename(c)
+	return c.Settle() == nil
 }
 
 // Stopped says that someone stopped a container which its policy would start.

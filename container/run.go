@@ -95,6 +95,9 @@ func again(h Host, i *Info, by starter) (*Running, error) {
 	switch {
 	case !by.byPolicy:
 		_ = os.Remove(path.Join(c.Dir, stoppedFile))
+		if o.Remove {
+			_ = os.Remove(path.Join(c.Dir, keptFile))
+		}
 	case stopped(c.Dir):
 		o.Image.Close()
 		c.Close()
@@ -312,7 +315,7 @@ func (r *Running) release(err *error) {
 	case c == nil && r.plan != nil:
 		_ = r.plan.o.dropVolumes(r.host, false)
 	case c == nil:
-	case r.plan.o.Remove && (r.introduced || !r.again) || !r.introduced && !r.again && !r.stays:
+	case !r.keeps(c):
 		r.rename(c)
 		remove(c, r.host, err)
 		if left := r.plan.o.dropVolumes(r.host, true); left != nil && *err == nil {

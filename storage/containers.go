@@ -24,6 +24,9 @@ var ErrHeld = errors.New("container is held by its rl")
 // Entry is a container's directory as others than its rl see it.
 type Entry struct{ ID, Dir string }
 
+// Transient says that the next command removes the container if its rl is killed.
+func (e Entry) Transient() bool { return strings.HasSuffix(e.Dir, transientSuffix) }
+
 // Containers lists the directories of all containers, in no order. It takes no
 // lock: one may be gone when it is looked at.
 func (d Dirs) Containers() ([]Entry, error) {
