@@ -6,7 +6,7 @@ import shutil
 import subprocess
 
 
-def crun_bundle(dir):
+def crun_bundle(dir, *args):
     """Prepares a bundle in dir, and returns the command that runs it."""
     root = os.path.join(dir, "rootfs")
     for name in ("bin", "dev", "proc", "sys", "tmp", "etc"):
@@ -15,13 +15,14 @@ def crun_bundle(dir):
     if not busybox or not shutil.which("crun"):
         return ["crun"]
     shutil.copy(busybox, os.path.join(root, "bin"))
-    os.symlink("busybox", os.path.join(root, "bin/true"))
+    for name in ("true", "sleep", "sh"):
+        os.symlink("busybox", os.path.join(root, "bin", name))
     subprocess.run(["crun", "spec", "--rootless"], cwd=dir, check=True)
     path = os.path.join(dir, "config.json")
     with open(path, encoding="utf-8") as f:
         config = json.load(f)
     config["process"]["terminal"] = False
-    config["process"]["args"] = ["/bin/true"]
+    config["process"]["args"] = list(args) or ["/bin/true"]
     config["root"]["readonly"] = False
     with open(path, "w", encoding="utf-8") as f:
         json.dump(config, f)

@@ -6,9 +6,11 @@ import subprocess
 import tempfile
 import time
 
+import live
 import network
 from bundle import crun_bundle
 from measure import Result, check, once, rounds
+from processes import is_sleep, kill_sleeps, processes, pss
 
 
 def run(tool, o, *flags):
@@ -82,41 +84,6 @@ def memory(o):
     return results, ["podman"], "MiB PSS beside the container's own process", {("rl", None): (2.5, "at most")}
 
 
-def processes():
-    return {int(p) for p in os.listdir("/proc") if p.isdigit() and owned(p)}
-
-
-def owned(pid):
-    try:
-        return os.stat(f"/proc/{pid}").st_uid == os.getuid()
-    except OSError:
-        return False
-
-
-def pss(pid):
-    try:
-        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
-            return sum(int(line.split()[1]) for line in f if line.startswith("Pss:"))
-    except (OSError, ProcessLookupError):
-        return 0
-
-
-def is_sleep(pid):
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as f:
-            return f.read().split(b"\0")[0].endswith(b"sleep")
-    except OSError:
-        return False
-
-
-def kill_sleeps(pids):
-    for pid in filter(is_sleep, pids):
-        try:
-            os.kill(pid, 9)
-        except ProcessLookupError:
-            pass
-
-
 def pull(o):
     tools = [("rl pull", o.rl), ("podman pull", "podman")]
     results = [Result(name) for name, tool in tools if shutil.which(tool)]
@@ -143,4 +110,4 @@ def net(o):
         ("rl out", "pasta out"): (1.0, "at least"), ("rl in", "pasta in"): (1.0, "at least")}
 
 
-ROWS = {"start": start, "single": single, "version": version, "network": net, "memory": memory, "pull": pull}
+ROWS = {"start": start, "single": single, "version": version, "network": net, "memory": memory, "pull": pull, **live.ROWS}
