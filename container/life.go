@@ -311,8 +311,6 @@ func (i *Info) busy() bool { return i.Running() || i.Status == StatusRestarting 
 // ErrStarted says that another command was faster in starting a container.
 var ErrStarted = errors.New("container was started by another command")
 
-func never() bool { return false }
-
 // hold waits a little for an rl that is about to end, unless the container is
 // started by another meanwhile.
 func hold(d storage.Dirs, i *Info, img *storage.Image, started func() bool) (c *storage.Container, err error) {

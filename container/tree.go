@@ -34,8 +34,22 @@ type Enter struct {
 }
 
 // Enter finds the files of a container, and keeps one that does not run from
-// being started meanwhile.
-func (i *Info) Enter(h Host) (e *Enter, err error) {
+// being started meanwhile. One that is started just now is found once more.
+func (i *Info) Enter(h Host) (*Enter, error) {
+	for {
+		e, err := i.enter(h)
+		if !errors.Is(err, ErrStarted) {
+			return e, err
+		}
+		now, err := look(i.Entry)
+		if err != nil {
+			return nil, gone(err, i.Name())
+		}
+		i = now
+	}
+}
+
+func (i *Info) enter(h Host) (e *Enter, err error) {
 	e = &Enter{ids: h.IDs, userns: -1}
 	defer func() {
 		if err != nil {
@@ -69,7 +83,7 @@ func (i *Info) Enter(h Host) (e *Enter, err error) {
 			return e, err
 		}
 	}
-	if e.storage, err = hold(h.Dirs, i, e.image, never); err != nil {
+	if e.storage, err = hold(h.Dirs, i, e.image, i.startedSince); err != nil {
 		return e, err
 	}
 	if e.Tree.Root = i.Options.Rootfs; e.Tree.Root == "" {
