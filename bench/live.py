@@ -77,7 +77,9 @@ def monitor(o):
                 quiet(o.rl, "run", "-d", *flags, "--name", one, o.image, "sleep", "1000")
             if packet:
                 for one in names:
-                    quiet(o.rl, "exec", one, "nslookup", "localhost.", check=False)
+                    got = quiet(o.rl, "exec", one, "sh", "-c", "nslookup localhost. >/dev/null 2>&1; awk 'NR > 2 && $1 != \"lo:\" {print $3}' /proc/net/dev")
+                    if not got or int(got) == 0:
+                        result.error = "no packet came back"
             time.sleep(2)
             result.values.append(sum(pss(pid) for pid in processes() - before if not is_sleep(pid)) / 1024 / MONITORS)
         finally:
@@ -111,13 +113,16 @@ def logs(o):
     with tempfile.TemporaryDirectory(dir=os.path.expanduser("~")) as dir:
         file = os.path.join(dir, "out")
         for _ in range(3):
-            took, _ = once([o.rl, "run", "--name", NAME, o.image, "sh", "-c", program])
+            took, status = once([o.rl, "run", "--name", NAME, o.image, "sh", "-c", program])
             logged.values.append(LOG / took / 1e3)
             size = int(quiet("sh", "-c", f'"{o.rl}" logs {NAME} | wc -c'))
-            if size != LOG:
+            if status:
+                logged.error = f"status {status}"
+            elif size != LOG:
                 logged.error = f"{LOG - size} bytes are lost"
             quiet(o.rl, "rm", "-f", NAME)
-            took, _ = once(["busybox", "sh", "-c", f"{program} | cat >{file}"])
+            took, status = once(["busybox", "sh", "-c", f"{program} | cat >{file}"])
+            piped.error = piped.error or (f"status {status}" if status else "")
             piped.values.append(LOG / took / 1e3)
             os.remove(file)
     return [logged, piped], ["cat through a pipe"], "MB/s", {("rl run, logged", "cat through a pipe"): (0.5, "at least")}

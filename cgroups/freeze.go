@@ -27,7 +27,7 @@ func (g *Group) Freeze(on bool) error {
 	for end := time.Now().Add(freezePatience); g.Frozen() != on; time.Sleep(freezeStep) {
 		if time.Now().After(end) {
 			_ = write(path.Join(g.Dir, "cgroup.freeze"), "0")
-			return fmt.Errorf("freezing %s: its processes did not stop within %v", g.Dir, freezePatience)
+			return fmt.Errorf("writing %s to cgroup.freeze of %s: no effect within %v", value, g.Dir, freezePatience)
 		}
 	}
 	return nil

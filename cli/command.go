@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"containers/rl/cli/flags"
@@ -27,7 +28,12 @@ type Command struct {
 
 // Commands in the order of help.
 func Commands() []Command {
-	return append([]Command{
+	return slices.Concat(containerCommands(), fileCommands(), hostCommands(), imageCommands(), podCommands(), rareCommands())
+}
+
+// containerCommands are those that docker has for containers.
+func containerCommands() []Command {
+	return []Command{
 		{"run", "[FLAGS] IMAGE [COMMAND [ARG...]]", "Run a command in a new container", runFlags},
 		{"exec", "[FLAGS] CONTAINER COMMAND [ARG...]", "Run a command in a container that runs", execFlags},
 		{"attach", "[FLAGS] CONTAINER", "Join the streams of a container that runs", attachFlags},
@@ -55,6 +61,12 @@ func Commands() []Command {
 		{"inspect", "[FLAGS] CONTAINER|IMAGE...", "Show all that is known of containers and images", inspectFlags},
 		{"container exists", "CONTAINER", "Tell by the status whether a container is there", existsFlags},
 		{"container prune", "[FLAGS]", "Remove all containers that do not run", pruneFlags},
+	}
+}
+
+// fileCommands concern what is kept: mounts, secrets, volumes.
+func fileCommands() []Command {
+	return []Command{
 		{"mount", "[FLAGS] [CONTAINER...]", "Mount containers' files, inside of rl unshare", mountFlags},
 		{"umount", "[FLAGS] CONTAINER...", "Unmount containers' files", umountFlags},
 		{"unmount", "[FLAGS] CONTAINER...", "The same as umount", umountFlags},
@@ -76,6 +88,12 @@ func Commands() []Command {
 		{"volume export", "[FLAGS] VOLUME", "Write a volume's files as an archive", volumeExportFlags},
 		{"volume import", "VOLUME [ARCHIVE]", "Put the files of an archive into a volume", volumeImportFlags},
 		{"volume reload", "", "Look for volumes of plugins: there are none", volumeReloadFlags},
+	}
+}
+
+// hostCommands are the rest: health, networks, units of systemd, and what concerns rl and the host.
+func hostCommands() []Command {
+	return []Command{
 		{"healthcheck run", "CONTAINER", "Check a container's health once", healthcheckFlags},
 		{"network create", "[FLAGS] [NAME]", "Make a network that containers share", networkCreateFlags},
 		{"network exists", "NETWORK", "Tell by the status whether a network is there", networkExistsFlags},
@@ -93,7 +111,7 @@ func Commands() []Command {
 		{"completion", "[FLAGS] {bash|zsh|fish}", "Print a shell completion script", completionFlags},
 		{"man", "", "Print the manual page", manFlags},
 		{"help", "[COMMAND]", "Show help", helpFlags},
-	}, append(append(imageCommands(), podCommands()...), rareCommands()...)...)
+	}
 }
 
 func find(name string) (Command, bool) {

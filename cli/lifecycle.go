@@ -158,10 +158,13 @@ func restartFlags(f *flags.Set) func(Streams, []string) error {
 			sel.all, sel.with = true, active
 		}
 		return sel.each(s, args, func(host container.Host, i *container.Info) error {
-			if err := i.KeepOnce(); err != nil {
+			release, err := i.Retain()
+			if err != nil {
 				return err
 			}
-			if err := stop(host, i, *signal, *limit); err != nil {
+			err = stop(host, i, *signal, *limit)
+			release()
+			if err != nil {
 				return err
 			}
 			now, err := container.Find(host.Dirs, i.ID)

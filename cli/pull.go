@@ -144,7 +144,8 @@ func runFlags(f *flags.Set) func(Streams, []string) error {
 	run := start.New(f)
 	return func(s Streams, args []string) error {
 		err := runOne(s, run, args, f.Raw())
-		if run.RemovesImage() && len(args) > 0 {
+		var ended container.Exit
+		if run.RemovesImage() && errors.As(err, &ended) {
 			run.Image.Close() // its lock is ours
 			removeAfter(s, args[0])
 		}
@@ -239,9 +240,6 @@ func findImage(host container.Host, w start.Wanted) (*storage.Image, error) {
 		return img, nil
 	}
 	r := &pullRequest{Refs: []string{w.Ref}, Platform: w.Platform, Quiet: w.Quiet, Access: image.Access{AuthFile: w.AuthFile, TLSVerify: w.TLSVerify}}
-	if err := r.Access.Check(); err != nil {
-		return nil, err
-	}
 	failed := r.start(host)
 	if failed != nil && w.Pull == "newer" && !missing {
 		return img, nil // podman-run(1): errors are suppressed if a local image was found

@@ -194,8 +194,7 @@ func (h *handOver) high() int {
 func (h *handOver) script() *userns.Script {
 	s := userns.NewScript(2*len(h.files) + 16)
 	s.Do("unsharing", "descriptors", unix.SYS_UNSHARE, userns.Int(unix.CLONE_FILES))
-	mask := order.AppendUint64(nil, passedOn())
-	s.Do("blocking", "signals", unix.SYS_RT_SIGPROCMASK, userns.Int(unix.SIG_BLOCK), s.Bytes(mask), userns.Int(0), userns.Int(len(mask)))
+	blockSignals(s, passedOn())
 	move := func(fd int) userns.Slot {
 		return s.Do("moving", "a descriptor", unix.SYS_FCNTL, userns.Int(fd), userns.Int(unix.F_DUPFD_CLOEXEC), userns.Int(h.high())).Save()
 	}

@@ -105,19 +105,22 @@ func (i *Info) freeze(on bool) error {
 	return err
 }
 
-// goOn undoes both ways of stopping.
+func (i *Info) frozen() bool {
+	return i.State.Cgroup != "" && (&cgroups.Group{Dir: i.State.Cgroup}).Frozen()
+}
+
+// goOn undoes the way it was stopped in. What stopped itself before a freeze
+// stays so.
 func (i *Info) goOn() error {
-	if err := i.freeze(false); err != nil && !errors.Is(err, errNoFreezer) {
-		return err
+	if i.frozen() {
+		return i.freeze(false)
 	}
 	return i.signalMembers(unix.SIGCONT)
 }
 
 // stands says whether the container is stopped in one of the ways; state is
 // that of its first process.
-func (i *Info) stands(state byte) bool {
-	return state == 'T' || i.State.Cgroup != "" && (&cgroups.Group{Dir: i.State.Cgroup}).Frozen()
-}
+func (i *Info) stands(state byte) bool { return state == 'T' || i.frozen() }
 
 func (i *Info) signalMembers(s unix.Signal) error {
 	list, err := i.members()

@@ -120,15 +120,7 @@ func (p *plan) rootfs() error {
 			p.devices()
 		}
 	}
-	for _, own := range [][2]string{{p.files.hosts, "/etc/hosts"}, {p.files.resolv, "/etc/resolv.conf"}, {p.files.hostname, "/etc/hostname"},
-		{p.files.passwd, "/etc/passwd"}, {p.files.group, "/etc/group"}} {
-		if own[0] != "" && !p.overridden(own[1]) {
-			if err := p.mount(specs.Mount{Source: own[0], Destination: own[1], Type: "bind", Options: []string{"bind"}}); err != nil {
-				return err
-			}
-		}
-	}
-	if err := p.chroots(); err != nil {
+	if err := p.ownFiles(); err != nil {
 		return err
 	}
 	if zone := p.o.rare().Zone; zone != "" && !p.overridden(zonePlace) {
@@ -142,18 +134,27 @@ func (p *plan) rootfs() error {
 	return p.secrets(path.Dir(p.files.merged))
 }
 
-// chroots gives what the network needs to directories that are to be the root
-// of some process.
-func (p *plan) chroots() error {
+// ownFiles covers the image's. Directories that are to be the root of some
+// process get what the network needs.
+func (p *plan) ownFiles() error {
+	network := [][2]string{{p.files.hosts, "/etc/hosts"}, {p.files.resolv, "/etc/resolv.conf"}, {p.files.hostname, "/etc/hostname"}}
+	err := p.cover("/", append(network, [2]string{p.files.passwd, "/etc/passwd"}, [2]string{p.files.group, "/etc/group"}))
 	for _, dir := range p.o.rare().Chroots {
-		for _, own := range [][2]string{{p.files.hosts, "/etc/hosts"}, {p.files.resolv, "/etc/resolv.conf"}, {p.files.hostname, "/etc/hostname"}} {
-			place := path.Join("/", dir, own[1])
-			if own[0] == "" || p.overridden(place) {
-				continue
-			}
-			if err := p.mount(specs.Mount{Source: own[0], Destination: place, Type: "bind", Options: []string{"bind"}}); err != nil {
-				return err
-			}
+		if err == nil {
+			err = p.cover(dir, network)
+		}
+	}
+	return err
+}
+
+func (p *plan) cover(dir string, files [][2]string) error {
+	for _, own := range files {
+		place := path.Join("/", dir, own[1])
+		if own[0] == "" || p.overridden(place) {
+			continue
+		}
+		if err := p.mount(specs.Mount{Source: own[0], Destination: place, Type: "bind", Options: []string{"bind"}}); err != nil {
+			return err
 		}
 	}
 	return nil

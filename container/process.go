@@ -188,13 +188,13 @@ func (p *plan) exec() {
 	// Not closed but marked: execve closes them, after the last one was used.
 	p.Do("closing", "descriptors", unix.SYS_CLOSE_RANGE, userns.Int(3+p.o.PreserveFDs), userns.Int(int64(^uint32(0))), userns.Int(unix.CLOSE_RANGE_CLOEXEC)).Ignore()
 	if p.o.pauses() {
-		p.blockSignals()
+		blockSignals(p.Script, ^uint64(0))
 		p.ExecFD(userns.Int(p.files.init), "pause", process.Args, nil)
 		return
 	}
 	paths := candidates(process.Args[0], env)
 	if p.o.ownInit() {
-		p.blockSignals()
+		blockSignals(p.Script, ^uint64(0))
 		argv := append(append([]string{"rl-init"}, paths...), "")
 		p.ExecFD(userns.Int(p.files.init), "rl-init", append(argv, process.Args...), env)
 		return
@@ -202,13 +202,12 @@ func (p *plan) exec() {
 	p.ExecAny(paths, process.Args, env)
 }
 
-// blockSignals: process 1 loses what it has no handler for, unless it blocks it
-// (pid_namespaces(7)). Our own inits wait for what is blocked; what is sent
-// before they run is kept for them so.
-func (p *plan) blockSignals() {
-	all := ^uint64(0)
-	mask := order.AppendUint64(nil, all)
-	p.Do("blocking", "signals", unix.SYS_RT_SIGPROCMASK, userns.Int(unix.SIG_SETMASK), p.Bytes(mask), userns.Int(0), userns.Int(len(mask)))
+// blockSignals keeps signals for later. Process 1 loses those that it neither
+// blocks nor handles (pid_namespaces(7)), so our own inits, which wait for what
+// is blocked, begin like that.
+func blockSignals(s *userns.Script, set uint64) {
+	mask := order.AppendUint64(nil, set)
+	s.Do("blocking", "signals", unix.SYS_RT_SIGPROCMASK, userns.Int(unix.SIG_BLOCK), s.Bytes(mask), userns.Int(0), userns.Int(len(mask)))
 }
 
 // candidates are the paths that execvp(3) would try.

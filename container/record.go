@@ -167,8 +167,17 @@ const worthHelp = 50
 
 // look reads the state first, and then the exit, as they are written. While a
 // container is removed its files go one by one, but the name of its directory
-// before them: what is found missing was so only if that is still there.
+// before them: what is found missing was so only if that is still there. One
+// that was settled since it was found is at its new place.
 func look(e storage.Entry) (*Info, error) {
+	info, err := lookAt(e)
+	if errors.Is(err, os.ErrNotExist) && e.Transient() {
+		return lookAt(e.Settled())
+	}
+	return info, err
+}
+
+func lookAt(e storage.Entry) (*Info, error) {
 	info := &Info{Entry: e, Status: StatusCreated}
 	err := load(e.Dir, storage.RecordFile, &info.Record)
 	if errors.Is(err, os.ErrNotExist) {

@@ -102,41 +102,31 @@ func (i *Info) markStopped() error {
 	return nil
 }
 
-// keptFile is made by who restarts a container that is removed at its end: this
-// once it is not. It is removed by who starts it.
-const keptFile = "kept"
-
-// KeepOnce lets a container with --rm outlive its next end.
-func (i *Info) KeepOnce() error {
-	if !i.Options.Remove || !i.Running() {
-		return nil
+// Retain lets a container with --rm outlive an end that comes before release.
+func (i *Info) Retain() (release func(), err error) {
+	switch {
+	case !i.Options.Remove || !i.Running():
+		return func() {}, nil
+	case i.Transient() && !i.Options.Detached:
+		return nil, fmt.Errorf("restarting container %s: it runs in the foreground with --rm, so that it is gone with its end", i.Name())
 	}
-	if i.Transient() && !i.Options.Detached {
-		return fmt.Errorf("restarting container %s: it runs in the foreground with --rm, so that it is gone with its end", i.Name())
-	}
-	file, err := os.OpenFile(path.Join(i.Dir, keptFile), os.O_WRONLY|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
-	if errors.Is(err, os.ErrNotExist) {
-		return storage.NoContainer(i.Name())
-	}
-	if err != nil {
-		return fmt.Errorf("restarting container %s: %w", i.Name(), err)
-	}
-	return file.Close()
+	return i.Entry.Retain()
 }
 
 // keeps says whether a container outlives its end, and makes it one that does.
+// The kernel mounts no upper directory again whose work directory says that it
+// was not written in full (overlayfs.rst, Volatile mount).
 func (r *Running) keeps(c *storage.Container) bool {
-	if !r.plan.o.Remove {
+	switch {
+	case !r.plan.o.Remove:
 		return r.introduced || r.again || r.stays
-	}
-	if !r.introduced {
+	case !r.introduced:
 		return r.again
-	}
-	if _, err := os.Stat(path.Join(c.Dir, keptFile)); err != nil {
+	case !c.Retained():
 		return false
 	}
 	r.rename(c)
-	return c.Settle() == nil
+	return r.plan.clear(path.Join(c.Work, "work")) == nil && c.Settle() == nil
 }
 
 // Stopped says that someone stopped a container which its policy would start.

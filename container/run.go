@@ -95,9 +95,6 @@ func again(h Host, i *Info, by starter) (*Running, error) {
 	switch {
 	case !by.byPolicy:
 		_ = os.Remove(path.Join(c.Dir, stoppedFile))
-		if o.Remove {
-			_ = os.Remove(path.Join(c.Dir, keptFile))
-		}
 	case stopped(c.Dir):
 		o.Image.Close()
 		c.Close()

@@ -94,6 +94,10 @@ func (d Dirs) FindContainer(ref string) (Entry, error) {
 // removal. ErrHeld says that it runs. The image is that of its root.
 func (d Dirs) HoldContainer(e Entry, name string, img *Image) (*Container, error) {
 	file, err := lockDirectory(e.Dir, unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, os.ErrNotExist) && e.Transient() {
+		e = e.Settled()
+		file, err = lockDirectory(e.Dir, unix.LOCK_EX|unix.LOCK_NB)
+	}
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return nil, NoContainer(e.ID)

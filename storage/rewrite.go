@@ -1,9 +1,6 @@
 package storage
 
-import (
-	"os"
-	"path"
-)
+import "path"
 
 // Rewrite replaces the record of a container that is there by what edit gives,
 // which is called while nobody else changes a record or a name: what it reads
@@ -18,5 +15,5 @@ func (d Dirs) Rewrite(e Entry, edit func() ([]byte, error)) error {
 	if err != nil {
 		return err
 	}
-	return replace(path.Join(e.Dir, RecordFile), func(tmp string) error { return os.WriteFile(tmp, record, 0o600) })
+	return replace(path.Join(e.Dir, RecordFile), func(tmp string) error { return writeWhole(tmp, record) })
 }

@@ -10,14 +10,41 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Settle makes a transient container one that stays, with the name that it
-// has, when it has ended; nothing of it is mounted. An error leaves it as it was.
-func (c *Container) Settle() error {
-	if err := c.clearVolatile(); err != nil {
-		return fmt.Errorf("keeping container %s: %w", c.ID, err)
+// Settled is where a transient container is once it has been settled.
+func (e Entry) Settled() Entry {
+	return Entry{ID: e.ID, Dir: strings.TrimSuffix(e.Dir, transientSuffix)}
+}
+
+// Retain asks the container's rl to settle it when it ends, rather than to
+// remove it. The wish ends with release, or with our own life: it is a lock.
+func (e Entry) Retain() (release func(), err error) {
+	fd, err := unix.Open(e.Dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.ENOENT) {
+		return nil, NoContainer(e.ID)
 	}
-	kept := strings.TrimSuffix(c.Dir, transientSuffix)
-	if kept == c.Dir {
+	if err == nil {
+		if err = lockFD(fd, unix.LOCK_SH); err == nil {
+			return func() { unix.Close(fd) }, nil
+		}
+		unix.Close(fd)
+	}
+	return nil, fmt.Errorf("retaining container %s: %w", e.ID, err)
+}
+
+// Retained says whether anyone asks for that.
+func (c *Container) Retained() bool {
+	fd, err := unix.Open(c.Dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	return errors.Is(lockFD(fd, unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK)
+}
+
+// Settle makes a transient container one that stays, with the name that it has.
+func (c *Container) Settle() error {
+	before := Entry{ID: c.ID, Dir: c.Dir}
+	if !before.Transient() {
 		return nil
 	}
 	unlock, err := c.dirs.lockNames()
@@ -25,37 +52,19 @@ func (c *Container) Settle() error {
 		return err
 	}
 	defer unlock()
-	names := c.names()
+	names, kept := c.names(), before.Settled().Dir
 	if err := os.Rename(c.Dir, kept); err != nil {
 		return fmt.Errorf("keeping container %s: %w", c.ID, err)
 	}
-	base := c.base
 	c.place(kept)
 	for _, name := range names { // the link leads to the old directory
 		file := path.Join(c.dirs.taken(), name)
-		if target, err := os.Readlink(file); err != nil || path.Base(target) != base {
+		if target, err := os.Readlink(file); err != nil || path.Base(target) != path.Base(before.Dir) {
 			continue
 		}
-		if err := os.Remove(file); err != nil {
-			return err
-		}
-		if err := c.dirs.claimName(name, kept); err != nil {
-			return err
+		if err := errors.Join(os.Remove(file), c.dirs.claimName(name, kept)); err != nil {
+			return fmt.Errorf("keeping the name of container %s: %w", c.ID, err)
 		}
 	}
 	return nil
-}
-
-// clearVolatile removes the mark by which the kernel refuses to mount an upper
-// directory again that it has not written in full (overlayfs.rst, Volatile
-// mount): what is missing after a crash of the machine is missing with --rm.
-func (c *Container) clearVolatile() error {
-	work := path.Join(c.Work, "work")
-	if err := os.Chmod(work, 0o700); errors.Is(err, os.ErrNotExist) {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	err := RemoveTree(unix.AT_FDCWD, path.Join(work, "incompat"))
-	return errors.Join(err, os.Chmod(work, 0))
 }

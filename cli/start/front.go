@@ -52,7 +52,7 @@ func (o *Run) Apart(s Streams, args, words []string, cold *Cold) (done bool, err
 	if o.Detached {
 		return true, o.Away(s, args, words, cold)
 	}
-	if !o.rare.sigProxy || !leavable(o.TTY, o.Interactive, o.Detached, o.rare.detachKeys) {
+	if !o.rare.sigProxy || o.RemovesImage() || !leavable(o.TTY, o.Interactive, o.Detached, o.rare.detachKeys) {
 		return false, nil
 	}
 	keep, _, _, err := descriptors(o.rare.preserve)

@@ -26,7 +26,6 @@ type rare struct {
 	preserve, arch, os, variant, isolation, initCtr  string
 	sigProxy, passwd, tmpfs, httpProxy, quiet, trust bool
 	links, storageOpts                               []string
-	chroots                                          []string
 	removeImage, verify                              bool
 	authFile                                         string
 }
@@ -55,15 +54,15 @@ func (r *rare) flags(f *flags.Set) {
 	f.BoolVar(&r.tmpfs, "read-only-tmpfs", true, "with --read-only: tmpfs on /run, /tmp, /var/tmp")
 	f.BoolVar(&r.httpProxy, "http-proxy", true, "pass http_proxy, https_proxy, ftp_proxy, no_proxy on")
 	f.StringVar(&r.arch, "arch", "", "architecture of the image")
+	f.StringVar(&r.os, "os", "", "operating system of the image")
+	f.StringVar(&r.variant, "variant", "", "variant of the architecture of the image")
+	f.BoolVarP(&r.quiet, "quiet", "q", false, "show no progress of a pull")
 	if f.Name() == "run" {
 		f.BoolVar(&r.removeImage, "rmi", false, "remove the container at its end, and the image if no other one has it")
 	}
 	f.StringVar(&r.authFile, "authfile", "", "file with the credentials for a pull, instead of auth.json")
 	f.BoolVar(&r.verify, "tls-verify", true, "verify the registry's certificate and demand https")
-	f.StringSliceVar(&r.chroots, "chrootdirs", nil, "directories that get /etc/hosts, /etc/hostname and /etc/resolv.conf too, for chroot(2)")
-	f.StringVar(&r.os, "os", "", "operating system of the image")
-	f.StringVar(&r.variant, "variant", "", "variant of the architecture of the image")
-	f.BoolVarP(&r.quiet, "quiet", "q", false, "show no progress of a pull")
+	f.StringSliceVar(&r.Chroots, "chrootdirs", nil, "directories that get /etc/hosts, /etc/hostname and /etc/resolv.conf too, for chroot(2)")
 	f.BoolVar(&r.trust, "disable-content-trust", true, "nothing: rl has no content trust")
 	f.StringArrayVar(&r.sysctls, "sysctl", nil, "NAME=VALUE of a namespace of the container")
 	f.StringVar(&r.oomScore, "oom-score-adj", "", "-1000 to 1000: whom the kernel kills first when memory runs out")
@@ -105,7 +104,6 @@ func (o *Run) checkRare() error {
 	if r.removeImage && o.Detached {
 		o.notes = append(o.notes, "--rmi: the image stays, as nobody waits for a detached container's end")
 	}
-	r.Chroots = r.chroots
 	o.pass()
 	if !reflect.DeepEqual(r.Rare, container.Rare{}) {
 		o.Rare = &r.Rare
@@ -179,6 +177,11 @@ func (r *rare) checkFiles() error {
 	if r.InitPath != "" {
 		if info, err := os.Stat(r.InitPath); err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
 			return fmt.Errorf("--init-path %s: not a program of this host", r.InitPath)
+		}
+	}
+	if r.authFile != "" {
+		if _, err := os.Stat(r.authFile); err != nil { // also when nothing is to be pulled, as podman
+			return fmt.Errorf("checking authfile: %w", err)
 		}
 	}
 	for _, name := range r.hostUsers {

@@ -1,11 +1,7 @@
 package harness
 
 import (
-	"bytes"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -19,65 +15,42 @@ import (
 func watchHang(t *testing.T, dir string, limit time.Duration) (stop func()) {
 	var mutex sync.Mutex
 	over := false
-	report := func() {
-		mutex.Lock()
-		defer mutex.Unlock()
-		if !over {
-			t.Logf("still running after %v:\n\t%s", limit*8/10, strings.Join(states(dir), "\n\t"))
-		}
-	}
-	end := func() {
-		mutex.Lock()
-		defer mutex.Unlock()
-		for _, pid := range ours(dir) {
+	after := func(wait time.Duration, do func()) *time.Timer {
+		return time.AfterFunc(wait, func() {
+			mutex.Lock()
+			defer mutex.Unlock()
 			if !over {
-				_ = unix.Kill(pid, unix.SIGKILL)
+				do()
 			}
-		}
+		})
 	}
-	timers := []*time.Timer{time.AfterFunc(limit*8/10, report), time.AfterFunc(limit, end)}
-	return func() {
-		for _, timer := range timers {
-			timer.Stop()
+	ours := func() []int { return having(func(v string) bool { return strings.HasPrefix(v, "HOME="+dir+"/") }) }
+	early := limit * 8 / 10 // testscript's own end is at 9
+	report := after(early, func() { t.Logf("still running after %v:\n\t%s", early, strings.Join(states(ours()), "\n\t")) })
+	end := after(limit, func() {
+		for _, pid := range ours() {
+			_ = unix.Kill(pid, unix.SIGKILL)
 		}
+	})
+	return func() {
+		report.Stop()
+		end.Stop()
 		mutex.Lock()
 		defer mutex.Unlock()
 		over = true
 	}
 }
 
-// ours are the processes of which the home lies below a directory.
-func ours(dir string) (pids []int) {
-	environs, _ := filepath.Glob("/proc/[0-9]*/environ")
-	for _, file := range environs {
-		env, err := os.ReadFile(file)
-		if err != nil || !bytes.Contains(append([]byte{0}, env...), []byte("\x00HOME="+dir+"/")) {
-			continue
-		}
-		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil {
-			pids = append(pids, pid)
-		}
-	}
-	return pids
-}
-
-// states says what each of them does: its parent, its state, what it waits for in the kernel (proc_pid_wchan(5)), and its command.
-func states(dir string) (lines []string) {
-	for _, pid := range ours(dir) {
-		read := func(name string) string {
-			text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, name))
-			return strings.TrimSpace(string(bytes.ReplaceAll(text, []byte{0}, []byte{' '})))
-		}
-		state, parent := "", ""
-		for line := range strings.Lines(read("status")) {
-			if value, ok := strings.CutPrefix(line, "State:"); ok {
-				state = strings.TrimSpace(value)
-			}
-			if value, ok := strings.CutPrefix(line, "PPid:"); ok {
-				parent = strings.TrimSpace(value)
+// states says what each process does: its parent, its state, what it waits for in the kernel (proc_pid_wchan(5)), and its command.
+func states(pids []int) (lines []string) {
+	for _, pid := range pids {
+		var facts []string
+		for line := range strings.Lines(procText(pid, "status")) {
+			if strings.HasPrefix(line, "State:") || strings.HasPrefix(line, "PPid:") {
+				facts = append(facts, strings.Join(strings.Fields(line), " "))
 			}
 		}
-		lines = append(lines, fmt.Sprintf("%d, child of %s, %s, in %s: %s", pid, parent, state, read("wchan"), read("cmdline")))
+		lines = append(lines, fmt.Sprintf("%d, %s, in %s: %s", pid, strings.Join(facts, ", "), procText(pid, "wchan"), procText(pid, "cmdline")))
 	}
 	return lines
 }

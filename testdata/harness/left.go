@@ -1,10 +1,11 @@
 package harness
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -59,28 +60,31 @@ func containersIn(dir string) []string {
 // processes have another environment; they are found by their parent's death in the scripts that look for them.
 func processes(variable string) []string {
 	var found []string
-	environs, _ := filepath.Glob("/proc/[0-9]*/environ")
-	for _, path := range environs {
-		env, err := os.ReadFile(path)
-		if err != nil || !hasVariable(env, variable) {
-			continue
-		}
-		dir := filepath.Dir(path)
-		cmdline, err := os.ReadFile(filepath.Join(dir, "cmdline"))
-		if err == nil && len(cmdline) > 0 {
-			found = append(found, fmt.Sprintf("process %s: %q", filepath.Base(dir), bytes.ReplaceAll(cmdline, []byte{0}, []byte{' '})))
+	for _, pid := range having(func(v string) bool { return v == variable }) {
+		if command := procText(pid, "cmdline"); command != "" {
+			found = append(found, fmt.Sprintf("process %d: %q", pid, command))
 		}
 	}
 	return found
 }
 
-func hasVariable(env []byte, variable string) bool {
-	for _, v := range bytes.Split(env, []byte{0}) {
-		if string(v) == variable {
-			return true
+// having gives the processes with a variable as wanted, of those whose environment may be read: one of rl that joins a container is not.
+func having(wanted func(variable string) bool) (pids []int) {
+	environs, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, file := range environs {
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		env, failed := os.ReadFile(file)
+		if err == nil && failed == nil && slices.ContainsFunc(strings.Split(string(env), "\x00"), wanted) {
+			pids = append(pids, pid)
 		}
 	}
-	return false
+	return pids
+}
+
+// procText reads a file of a process in /proc; of one that has ended it is empty.
+func procText(pid int, name string) string {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, name))
+	return strings.TrimRight(strings.ReplaceAll(string(text), "\x00", " "), "\n")
 }
 
 func mounts() []string {

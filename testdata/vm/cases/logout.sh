@@ -5,7 +5,8 @@ mkdir -p /etc/systemd/logind.conf.d
 printf '[Login]\nKillUserProcesses=yes\n' >/etc/systemd/logind.conf.d/kill.conf
 systemctl restart systemd-logind
 loginctl disable-linger tester
-within_ended() { for ((n = 0; n < 100; n++)); do if ! pgrep -u tester -f "$1" >/dev/null; then return; fi; sleep 0.2; done; fail "still there after logout: $1"; }
+ended() { ! pgrep -u tester -f "$1" >/dev/null; }
+out() { ! loginctl list-sessions --no-legend | grep -q tester; }
 install -m 755 rl /usr/local/bin/rl
 
 # login COMMAND: in a session of its own, from login to logout.
@@ -14,20 +15,19 @@ login() { systemd-run --quiet --wait --pipe --collect -p PAMName=login -p User=t
 login 'rl run -d --name ends --network none builtin sleep 43001' 2>said
 grep -qx 'rl: this host ends what its users run when they log out (KillUserProcesses=yes in logind.conf), and this container with it: loginctl enable-linger && systemd-run --user --scope rl run -d ...' said ||
   fail "no word of what logout does: $(cat said)"
-within_ended 'sleep 43001'
+within ended 'sleep 43001'
 login 'rl ps -a --format "{{.Names}} {{.State}}"' 2>&1 | grep -qx 'ends exited' || fail "the state after logout is not true"
 
 # As told, but that root has to say who lingers: without polkit, as here, a user may not say it of himself.
 loginctl enable-linger tester
-within_there() { for ((n = 0; n < 100; n++)); do if [[ -S /run/user/$(id -u tester)/systemd/private ]]; then return; fi; sleep 0.2; done; fail "no manager of the user"; }
-within_there
+within test -S "/run/user/$(id -u tester)/systemd/private"
 login 'systemd-run --quiet --user --scope rl run -d --name stays --network none builtin sleep 43002' 2>said
 ! grep -q 'log out' said || fail "told again: $(cat said)"
-sleep 3
+within out
 pgrep -u tester -f 'sleep 43002' >/dev/null || fail "gone with the logout"
 login 'rl exec stays echo here' | grep -qx here || fail "it does not answer after logout"
 login 'rl rm -f -t 0 stays ends'
-within_ended 'sleep 43002'
+within ended 'sleep 43002'
 
 # Nothing is said where nothing is ended.
 rm /etc/systemd/logind.conf.d/kill.conf
