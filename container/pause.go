@@ -82,7 +82,7 @@ func (i *Info) Unpause() error {
 		return fmt.Errorf("container %s: %q is not paused, can't unpause: %w", i.Name(), i.Status, errState)
 	}
 	err := i.goOn()
-	if !i.State.Init.alive() {
+	if err != nil && !i.State.Init.alive() { // it may well end as soon as it goes on
 		err = ErrNotRunning
 	}
 	if err != nil {
