@@ -131,7 +131,7 @@ func inspectHost(o *container.Options) inspectedHost {
 	}
 	h.RestartPolicy.Name, h.RestartPolicy.MaximumRetryCount = o.Restart, o.RestartMax
 	if o.KeepID {
-		h.UsernsMode = "keep-id"
+		h.UsernsMode = o.KeepMode()
 	}
 	h.LogConfig = inspectLog(o)
 	h.Binds = inspectBinds(o)

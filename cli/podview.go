@@ -73,7 +73,7 @@ func inspectPod(p *container.Pod) inspectedPod {
 	v.InfraConfig = &inspectedInfra{PortBindings: portBindings(infra, nil, false), HostNetwork: o.Network == container.NetworkHost, DNSServer: o.DNS, DNSSearch: o.DNSSearch, DNSOption: o.DNSOptions,
 		HostAdd: o.AddHost, PidNS: own(o.HostPID), Userns: "host", UTSNS: own(o.HostUTS)}
 	if o.KeepID {
-		v.InfraConfig.Userns = "keep-id"
+		v.InfraConfig.Userns = o.KeepMode()
 	}
 	return v
 }

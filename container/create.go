@@ -2,7 +2,6 @@ package container
 
 import (
 	"containers/rl/cgroups"
-	"containers/rl/userns"
 )
 
 // Create makes a container's directory and record, and starts nothing.
@@ -23,10 +22,8 @@ func Create(h Host, o *Options) (err error) {
 		o.closeVolumes()
 	}()
 	inside := h
-	if o.KeepID {
-		if inside.IDs, err = userns.KeepID(h.IDs, h.User); err != nil {
-			return err
-		}
+	if inside.IDs, err = o.mapped(h); err != nil {
+		return err
 	}
 	if err := o.openVolumes(inside, false); err != nil {
 		return err

@@ -56,7 +56,7 @@ func fieldsOf(i *Info, spec *specs.Spec, l *joinLists, uid, gid *int) joinFields
 	return joinFields{
 		numbers: map[string]*int{"umask": &o.Umask, "uid": uid, "gid": gid, "network": (*int)(&o.Network), "stoptimeout": &o.StopTimeout, "restartmax": &o.RestartMax},
 		texts: map[string]*string{"id": &i.ID, "name": &o.Name, "image": &o.ImageName, "cwd": &p.Cwd, "boot": &i.State.Boot, "imageid": &i.ImageID, "rootfs": &o.Rootfs,
-			"workdir": &o.WorkingDir, "user": &o.User, "username": &o.HostName, "hostname": &o.Hostname, "restart": &o.Restart, "stopsignal": &o.StopSignal},
+			"workdir": &o.WorkingDir, "user": &o.User, "username": &o.HostName, "keepas": &o.KeepAs, "hostname": &o.Hostname, "restart": &o.Restart, "stopsignal": &o.StopSignal},
 		lists: map[string]*[]string{"env": &p.Env, "own": &l.env, "label": &l.labels, "group": &l.groups, "cap": &l.caps, "ns": &l.namespaces, "uids": &l.uids, "gids": &l.gids,
 			"command": &i.Command, "args": &o.Args, "entrypoint": &o.Entrypoint, "hostenv": &o.HostEnv, "groupadd": &o.GroupAdd, "capadd": &o.CapAdd, "capdrop": &o.CapDrop,
 			"dns": &o.DNS, "dnssearch": &o.DNSSearch, "dnsoption": &o.DNSOptions, "addhost": &o.AddHost, "mount": &l.mounts},

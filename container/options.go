@@ -90,6 +90,7 @@ type Options struct {
 	HostUTS    bool              `json:",omitzero"`
 	HostCgroup bool              `json:",omitzero"`
 	KeepID     bool              `json:",omitzero"`
+	KeepAs     string            `json:",omitzero"` // "UID:GID" of the user inside, with KeepID; "": his own
 	Joins      *Joins            `json:",omitzero"` // namespaces of others; nil: none
 	NoShm      bool              `json:",omitzero"` // nothing on /dev/shm, and nobody may join the ipc namespace
 	PrivateIPC bool              `json:",omitzero"` // nobody may join it

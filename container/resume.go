@@ -40,10 +40,8 @@ func Resume(h Host, id, there string) (*Running, error) {
 		return nil, err
 	}
 	o := &info.Options
-	if o.KeepID {
-		if h.IDs, err = userns.KeepID(h.IDs, h.User); err != nil {
-			return nil, err
-		}
+	if h.IDs, err = o.mapped(h); err != nil {
+		return nil, err
 	}
 	r := &Running{host: h, child: userns.Inherited(info.State.Init.PID, in.fd(waiter.Init)), state: info.State, introduced: true, again: true,
 		storage: h.Dirs.InheritContainer(info.Entry, o.Name, waiter.Lock)}

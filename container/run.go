@@ -129,9 +129,10 @@ func start(h Host, o *Options, c *storage.Container, by starter) (r *Running, er
 	if j.forks() {
 		h.IDs = j.ids
 	} else if o.KeepID {
+		inside := o.kept(h.User)
 		o.HostName = h.User.Name
-		o.User = first(o.User, fmt.Sprintf("%d:%d", h.User.UID, h.User.GID))
-		if h.IDs, err = userns.KeepID(h.IDs, h.User); err != nil {
+		o.User = first(o.User, fmt.Sprintf("%d:%d", inside.UID, inside.GID))
+		if h.IDs, err = userns.KeepID(h.IDs, inside); err != nil {
 			return nil, err
 		}
 	}

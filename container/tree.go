@@ -78,10 +78,8 @@ func (i *Info) enter(h Host) (e *Enter, err error) {
 		e.userns, err = unix.Open(fmt.Sprintf("/proc/%d/ns/user", i.State.Init.PID), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		return e, err
 	}
-	if i.Options.KeepID {
-		if e.ids, err = userns.KeepID(h.IDs, h.User); err != nil {
-			return e, err
-		}
+	if e.ids, err = i.Options.mapped(h); err != nil {
+		return e, err
 	}
 	if e.storage, err = hold(h.Dirs, i, e.image, i.startedSince); err != nil {
 		return e, err

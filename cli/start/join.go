@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"containers/rl/container"
@@ -35,8 +36,12 @@ func (o *Run) checkNamespaces() error {
 		case ns.flag == "ipc" && ns.value == "none":
 			o.NoShm = true
 		case ns.flag == "ipc" && ns.value == "shareable":
-		case ns.flag == "userns" && ns.value == "keep-id":
+		case ns.flag == "userns" && (ns.value == "keep-id" || strings.HasPrefix(ns.value, "keep-id:")):
 			o.KeepID = true
+			var err error
+			if o.KeepAs, err = keptAs(strings.TrimPrefix(ns.value, "keep-id"), os.Getuid(), os.Getgid()); err != nil {
+				return fmt.Errorf("--userns %s: %w", ns.value, err)
+			}
 		default:
 			if err := o.join(ns.flag, ns.value, ns.join); err != nil {
 				return err
@@ -102,4 +107,28 @@ func (o *Run) lookupJoins(host container.Host) error {
 		}
 	}
 	return nil
+}
+
+// keptAs reads what follows keep-id, ":uid=N,gid=N" in any order or a part of
+// it (podman-run(1)); uid and gid are the user's own, for what is left out. It
+// gives "UID:GID", or "" when nothing follows.
+func keptAs(text string, uid, gid int) (string, error) {
+	if text == "" {
+		return "", nil
+	}
+	for part := range strings.SplitSeq(text[1:], ",") {
+		name, value, _ := strings.Cut(part, "=")
+		n, err := strconv.ParseUint(value, 10, 31)
+		switch {
+		case name != "uid" && name != "gid":
+			return "", fmt.Errorf("unknown option specified: %q: uid=N or gid=N", name)
+		case err != nil:
+			return "", fmt.Errorf("%s: %q is not an id", name, value)
+		case name == "uid":
+			uid = int(n)
+		default:
+			gid = int(n)
+		}
+	}
+	return fmt.Sprintf("%d:%d", uid, gid), nil
 }

@@ -100,7 +100,7 @@ func New(f *flags.Set) *Run {
 	f.StringVar(&o.cgroupns, "cgroupns", "private", "host|private|container:NAME|ns:PATH")
 	f.StringVar(&o.pod, "pod", "", "put it into a pod; new:NAME makes one")
 	f.StringVar(&o.podFile, "pod-id-file", "", "put it into the pod whose id is in a file")
-	f.StringVar(&o.userns, "userns", "host", "host|private|keep-id|container:NAME|ns:PATH")
+	f.StringVar(&o.userns, "userns", "host", "host|private|keep-id[:uid=N,gid=N]|container:NAME|ns:PATH")
 	return o
 }
 

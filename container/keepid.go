@@ -1,0 +1,35 @@
+package container
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"containers/rl/userns"
+)
+
+// mapped gives the ids of a container that joins no user namespace.
+func (o *Options) mapped(h Host) (userns.Map, error) {
+	if !o.KeepID {
+		return h.IDs, nil
+	}
+	return userns.KeepID(h.IDs, o.kept(h.User))
+}
+
+// kept is the user as he is inside with --userns keep-id.
+func (o *Options) kept(u userns.User) userns.User {
+	if uid, gid, ok := strings.Cut(o.KeepAs, ":"); ok {
+		u.UID, _ = strconv.Atoi(uid) // numbers, as KeepAs says
+		u.GID, _ = strconv.Atoi(gid)
+	}
+	return u
+}
+
+// KeepMode is the value of --userns that KeepID and KeepAs stand for.
+func (o *Options) KeepMode() string {
+	uid, gid, ok := strings.Cut(o.KeepAs, ":")
+	if !ok {
+		return "keep-id"
+	}
+	return fmt.Sprintf("keep-id:uid=%s,gid=%s", uid, gid)
+}
