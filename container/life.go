@@ -218,7 +218,7 @@ func (i *Info) StopTimeout() time.Duration { return time.Duration(i.Options.Stop
 // Rename gives a container another name. Its rl, which may be running, finds
 // that at its end.
 func (i *Info) Rename(d storage.Dirs, name string) error {
-	return claiming(d, name, func() error {
+	return i.unlessRemoved(claiming(d, name, func() error {
 		return d.Rename(i.Entry, name, func() (storage.Renaming, error) {
 			now, err := look(i.Entry)
 			if err != nil {
@@ -233,7 +233,18 @@ func (i *Info) Rename(d storage.Dirs, name string) error {
 			}
 			return r, nil
 		})
-	})
+	}))
+}
+
+// unlessRemoved is the error of a change of what is kept of a container: that
+// it was removed meanwhile says more than what was missing then.
+func (i *Info) unlessRemoved(err error) error {
+	if errors.Is(err, os.ErrNotExist) {
+		if _, looked := look(i.Entry); errors.Is(looked, os.ErrNotExist) {
+			return storage.NoContainer(i.Name())
+		}
+	}
+	return err
 }
 
 // claiming tries again when the name was taken by a container that has another

@@ -146,7 +146,7 @@ func (i *Info) Update(d storage.Dirs, change func(*Options), limits *cgroups.Lim
 		change(&record.Options)
 		return encode(record), nil
 	})
-	if err != nil {
+	if err = i.unlessRemoved(err); err != nil {
 		return fmt.Errorf("updating container %s: %w", i.Name(), err)
 	}
 	i.Record = record

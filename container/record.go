@@ -325,6 +325,12 @@ func (p Process) alive() bool {
 	return p.is(processStart(p.PID))
 }
 
+// ending: the first process of a pid namespace has no root any more, nor any
+// namespace, while it waits for the others to be reaped; it is no zombie yet.
+func (p Process) ending() bool {
+	return errors.Is(unix.Access("/proc/"+strconv.Itoa(p.PID)+"/root", unix.F_OK), unix.ENOENT)
+}
+
 // is says whether a process of our number is us, and alive.
 func (p Process) is(state byte, start uint64) bool {
 	return start == p.Start && start != 0 && state != 'Z' && state != 'X'

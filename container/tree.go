@@ -101,7 +101,7 @@ func (i *Info) Meanwhile(err error) error {
 	switch {
 	case errors.Is(looked, os.ErrNotExist):
 		return storage.NoContainer(i.Name())
-	case looked == nil && (now.State.Init != i.State.Init || !now.State.Init.alive()):
+	case looked == nil && (now.State.Init != i.State.Init || !now.State.Init.alive() || now.State.Init.ending()):
 		return fmt.Errorf("container %s ended meanwhile: %w", i.Name(), ErrNotRunning)
 	}
 	return err

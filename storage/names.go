@@ -120,6 +120,7 @@ func (d Dirs) Rename(e Entry, to string, edit func() (Renaming, error)) error {
 		return err
 	}
 	defer unlock()
+	e = e.standing()
 	change, err := edit()
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ func (d Dirs) Rewrite(e Entry, edit func() ([]byte, error)) error {
 		return err
 	}
 	defer unlock()
+	e = e.standing()
 	record, err := edit()
 	if err != nil {
 		return err

@@ -15,6 +15,15 @@ func (e Entry) Settled() Entry {
 	return Entry{ID: e.ID, Dir: strings.TrimSuffix(e.Dir, transientSuffix)}
 }
 
+// standing is where it is now, seen by who holds the lock of the names: it may
+// have been settled since it was found.
+func (e Entry) standing() Entry {
+	if e.Transient() && errors.Is(unix.Access(e.Dir, unix.F_OK), unix.ENOENT) && unix.Access(e.Settled().Dir, unix.F_OK) == nil {
+		return e.Settled()
+	}
+	return e
+}
+
 // Retain asks the container's rl to settle it when it ends, rather than to
 // remove it. The wish ends with release, or with our own life: it is a lock.
 func (e Entry) Retain() (release func(), err error) {
