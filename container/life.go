@@ -330,6 +330,9 @@ func hold(d storage.Dirs, i *Info, img *storage.Image, started func() bool) (c *
 		if errors.Is(err, storage.ErrHeld) && started() {
 			return nil, ErrStarted
 		}
+		if errors.Is(err, storage.ErrNoContainer) { // removed since it was found
+			return nil, storage.NoContainer(i.Name())
+		}
 		if err != nil && (!errors.Is(err, storage.ErrHeld) || time.Now().After(end)) {
 			return nil, fmt.Errorf("container %s: %w", i.Name(), err)
 		}
