@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -65,7 +66,7 @@ func (a *attachment) run(s Streams, host container.Host, info *container.Info, q
 	if err != nil {
 		return err
 	}
-	return a.stay(s, host, f)
+	return a.stay(s, host, f, func() {})
 }
 
 // follow returns when somebody reads what the container writes: the answer to
@@ -87,7 +88,8 @@ func follow(s Streams, info *container.Info, q container.LogQuery) (*following, 
 	return f, <-ready
 }
 
-func (a *attachment) stay(s Streams, host container.Host, f *following) error {
+// stay calls release when signals have found their place.
+func (a *attachment) stay(s Streams, host container.Host, f *following, release func()) error {
 	keys, err := container.DetachKeys(a.keys)
 	if err != nil {
 		return usageError{Text: err.Error(), Command: "attach"}
@@ -106,6 +108,7 @@ func (a *attachment) stay(s Streams, host container.Host, f *following) error {
 	if a.sigProxy {
 		defer proxy(info)()
 	}
+	release()
 	switch err := <-f.left; {
 	case errors.Is(err, errDetached):
 		return nil
@@ -210,6 +213,8 @@ func (a *attachment) start(s Streams, host container.Host, info *container.Info)
 		f, err = follow(s, now, q)
 		return err
 	}
+	release := holdSignals()
+	defer release()
 	var failed error // told when the container runs on without us
 	if !info.Running() {
 		if err := startSeen(s, host, info, func() { failed = begin() }); err != nil {
@@ -222,7 +227,21 @@ func (a *attachment) start(s Streams, host container.Host, info *container.Info)
 	if failed != nil {
 		return failed
 	}
-	return a.stay(s, host, f)
+	return a.stay(s, host, f, release)
+}
+
+// holdSignals keeps signals from ending us before our container is left to its
+// monitor: its program would run already, and end with us. release, once or
+// again, lets those that came meanwhile go where they go by then.
+func holdSignals() (release func()) {
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT)
+	return sync.OnceFunc(func() {
+		signal.Stop(signals)
+		for len(signals) > 0 {
+			_ = unix.Kill(os.Getpid(), (<-signals).(unix.Signal))
+		}
+	})
 }
 
 // runUnproxied is run --sig-proxy=false.
