@@ -302,7 +302,9 @@ func (p *plan) inet6(sock userns.Slot) {
 	six := p.Do("opening", "an inet6 socket", unix.SYS_SOCKET, userns.Int(unix.AF_INET6), userns.Int(unix.SOCK_DGRAM|unix.SOCK_CLOEXEC), userns.Int(0)).OrElse(none).Save()
 	index := p.ifreq(sock, "reading the index of", name, unix.SIOCGIFINDEX, nil)
 	addr := netconfig.Address6Request(0)
-	p.Copy32(addr, netconfig.Address6Index, index, 16)
+	for _, at := range netconfig.Address6Index {
+		p.Copy32(addr, at, index, 16)
+	}
 	netlink := p.Do("opening", "a netlink socket", unix.SYS_SOCKET, userns.Int(unix.AF_NETLINK), userns.Int(unix.SOCK_RAW|unix.SOCK_CLOEXEC), userns.Int(unix.NETLINK_ROUTE)).Save()
 	p.Do("setting the address of", name, unix.SYS_WRITE, netlink.Arg(), p.Bytes(addr), userns.Int(len(addr)))
 	p.close(netlink)

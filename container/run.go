@@ -132,7 +132,7 @@ func start(h Host, o *Options, c *storage.Container, by starter) (r *Running, er
 		inside := o.kept(h.User)
 		o.HostName = h.User.Name
 		o.User = first(o.User, fmt.Sprintf("%d:%d", inside.UID, inside.GID))
-		if h.IDs, err = userns.KeepID(h.IDs, inside); err != nil {
+		if h.IDs, err = o.mapped(h); err != nil {
 			return nil, err
 		}
 	}

@@ -27,7 +27,7 @@ const roleVariable, configVariable = "NETSLIRP_TEST_ROLE", "NETSLIRP_TEST_CONFIG
 // roles are what a container can do, by name.
 var roles = map[string]func(args []string) error{
 	"send": sendRole, "fetch": fetchRole, "refused": refusedRole, "datagram": datagramRole,
-	"dns": dnsRole, "dnstcp": dnsTCPRole, "half": halfRole, "reset": resetRole, "ping": pingRole,
+	"dns": dnsRole, "dnstcp": dnsTCPRole, "half": halfRole, "reset": resetRole, "ping": pingRole, "own": ownRole,
 	"answer": answerRole, "answerudp": answerUDPRole, "quiet": quietRole, "slow": slowRole, "many": manyRole, "load": loadRole,
 }
 

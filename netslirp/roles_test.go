@@ -3,18 +3,22 @@ package netslirp
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
+
+	"containers/rl/netslirp/config"
 )
 
 // pattern is a stream whose every place differs from its neighbours.
@@ -254,6 +258,17 @@ func internetSum(b []byte) uint16 {
 		sum = sum&0xffff + sum>>16
 	}
 	return ^uint16(sum)
+}
+
+// ownRole prints the routes by which the container knows its IPv6 address.
+func ownRole([]string) error {
+	text, err := os.ReadFile("/proc/self/net/ipv6_route")
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, hex.EncodeToString(config.Address6[:])+" 80 ") {
+			fmt.Print(line)
+		}
+	}
+	return err
 }
 
 // quietRole does nothing but live until its input ends.

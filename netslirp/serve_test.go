@@ -174,19 +174,30 @@ func answer(conn net.PacketConn, reply func([]byte) []byte) {
 	}
 }
 
-func TestDNS(t *testing.T) {
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+// listenBoth finds a port that is free for both protocols.
+func listenBoth(t *testing.T) (net.PacketConn, net.Listener) {
+	t.Helper()
+	for try := 0; ; try++ {
+		conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := net.Listen("tcp", conn.LocalAddr().String())
+		if err == nil {
+			t.Cleanup(func() { conn.Close(); l.Close() })
+			return conn, l
+		}
+		conn.Close()
+		if try == 100 {
+			t.Fatalf("no port of both protocols: %v", err)
+		}
 	}
-	defer conn.Close()
+}
+
+func TestDNS(t *testing.T) {
+	conn, l := listenBoth(t)
 	go answer(conn, func(b []byte) []byte { return append(b, " answered"...) })
 	server := netip.MustParseAddrPort(conn.LocalAddr().String())
-	l, err := net.Listen("tcp", server.String())
-	if err != nil {
-		t.Skipf("needs a port of both protocols: %v", err)
-	}
-	defer l.Close()
 	go func() {
 		for c, err := l.Accept(); err == nil; c, err = l.Accept() {
 			question, _ := io.ReadAll(c)
@@ -302,4 +313,12 @@ func firstWanted(t *testing.T, tun int) []byte {
 	}
 	t.Fatal("the container sent nothing")
 	return nil
+}
+
+// TestOwn6: answers are taken from the first packet on. The kernel's own route
+// (metric 0) comes a while after the address, ours (1024) with it.
+func TestOwn6(t *testing.T) {
+	if got := play(t, config.Default(), "own"); !strings.Contains(got, " 00000400 ") {
+		t.Errorf("routes to the container's address: %q", got)
+	}
 }

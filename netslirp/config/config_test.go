@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"strings"
 	"testing"
@@ -59,5 +60,18 @@ func TestResolvConf(t *testing.T) {
 		if got := ResolvConf(host, c.cfg, c.dns, c.search, c.options); string(got) != c.want {
 			t.Errorf("%q, want %q", got, c.want)
 		}
+	}
+}
+
+func TestAddress6Request(t *testing.T) {
+	whole := Address6Request(0x01020304)
+	for _, at := range Address6Index {
+		if got := binary.NativeEndian.Uint32(whole[at:]); got != 0x01020304 {
+			t.Errorf("at %d: %#x", at, got)
+		}
+	}
+	first := binary.NativeEndian.Uint32(whole)
+	if second := binary.NativeEndian.Uint32(whole[first:]); first%4 != 0 || int(first+second) != len(whole) {
+		t.Errorf("messages of %d and %d bytes in %d", first, second, len(whole))
 	}
 }

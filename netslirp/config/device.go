@@ -61,28 +61,45 @@ func (n *Network) Packet(frame []byte) []byte {
 	return frame[size:]
 }
 
-// Address6Index is where Address6Request has the device's index, 4 bytes.
-const Address6Index = 20
+// Address6Index is where Address6Request has the device's index, 4 bytes each.
+var Address6Index = [2]int{20, 116}
 
-// Address6Request is the message that adds Address6 (rtnetlink(7), RTM_NEWADDR),
-// to be sent to a NETLINK_ROUTE socket. The ioctl for it cannot say NODAD: the
+// Address6Request are the two messages that add Address6 (rtnetlink(7),
+// RTM_NEWADDR) and make it the container's own (RTM_NEWROUTE), to be sent to a
+// NETLINK_ROUTE socket in one. The ioctl for the first cannot say NODAD: the
 // kernel then looks for doubles of the address as soon as the device is known to
-// be up, a while later, and connections go out from ::1 until it has.
+// be up, a while later, and connections go out from ::1 until it has. Even with
+// NODAD it leaves the second to a work queue, and drops answers until that ran.
 func Address6Request(index uint32) []byte {
 	order := binary.NativeEndian
-	var b []byte
+	b := message(nil, unix.RTM_NEWADDR, unix.NLM_F_EXCL,
+		order.AppendUint32([]byte{unix.AF_INET6, Bits6, unix.IFA_F_NODAD | unix.IFA_F_PERMANENT, unix.RT_SCOPE_UNIVERSE}, index),
+		attribute{unix.IFA_LOCAL, Address6[:]}, attribute{unix.IFA_ADDRESS, Address6[:]})
+	return message(b, unix.RTM_NEWROUTE, 0,
+		[]byte{unix.AF_INET6, 128, 0, 0, unix.RT_TABLE_LOCAL, unix.RTPROT_BOOT, unix.RT_SCOPE_UNIVERSE, unix.RTN_LOCAL, 0, 0, 0, 0},
+		attribute{unix.RTA_DST, Address6[:]}, attribute{unix.RTA_OIF, order.AppendUint32(nil, index)})
+}
+
+// attribute is one of a message of rtnetlink(7); its value is padded already.
+type attribute struct {
+	kind  uint16
+	value []byte
+}
+
+// message appends one that makes something (netlink(7)).
+func message(b []byte, kind, flags uint16, head []byte, attributes ...attribute) []byte {
+	order, start := binary.NativeEndian, len(b)
 	b = order.AppendUint32(b, 0) // length, below
-	b = order.AppendUint16(b, unix.RTM_NEWADDR)
-	b = order.AppendUint16(b, unix.NLM_F_REQUEST|unix.NLM_F_CREATE|unix.NLM_F_EXCL)
+	b = order.AppendUint16(b, kind)
+	b = order.AppendUint16(b, unix.NLM_F_REQUEST|unix.NLM_F_CREATE|flags)
 	b = append(b, make([]byte, 8)...) // sequence number, port
-	b = append(b, unix.AF_INET6, Bits6, unix.IFA_F_NODAD|unix.IFA_F_PERMANENT, unix.RT_SCOPE_UNIVERSE)
-	b = order.AppendUint32(b, index)
-	for _, kind := range []uint16{unix.IFA_LOCAL, unix.IFA_ADDRESS} {
-		b = order.AppendUint16(b, 4+16)
-		b = order.AppendUint16(b, kind)
-		b = append(b, Address6[:]...)
+	b = append(b, head...)
+	for _, a := range attributes {
+		b = order.AppendUint16(b, uint16(4+len(a.value)))
+		b = order.AppendUint16(b, a.kind)
+		b = append(b, a.value...)
 	}
-	order.PutUint32(b, uint32(len(b)))
+	order.PutUint32(b[start:], uint32(len(b)-start))
 	return b
 }
 
