@@ -212,8 +212,15 @@ func remove(dir string) (string, error) {
 			return dir, err
 		}
 	}
-	if err := RemoveTree(unix.AT_FDCWD, dir); !errors.Is(err, os.ErrNotExist) {
-		return dir, err
+	for n := 1; ; n++ {
+		switch err := RemoveTree(unix.AT_FDCWD, dir); {
+		case errors.Is(err, os.ErrNotExist):
+			return dir, nil
+		case errors.Is(err, unix.ENOTEMPTY) && n < attempts:
+			// Who came to lock the directory before it got this name has made the
+			// lock file anew; nobody else can find it.
+		default:
+			return dir, err
+		}
 	}
-	return dir, nil
 }
