@@ -121,7 +121,8 @@ func stopFlags(f *flags.Set) func(Streams, []string) error {
 		if _, err := seconds(*limit, 0); err != nil {
 			return usageError{Text: err.Error(), Command: "stop"}
 		}
-		return sel.each(s, args, func(host container.Host, i *container.Info) error { return stop(host, i, *name, *limit) })
+		sel.ahead = func(host container.Host, i *container.Info) error { return stop(host, i, *name, *limit) }
+		return sel.each(s, args, nil)
 	}
 }
 
@@ -157,16 +158,15 @@ func restartFlags(f *flags.Set) func(Streams, []string) error {
 		if *running && len(args) == 0 {
 			sel.all, sel.with = true, active
 		}
-		return sel.each(s, args, func(host container.Host, i *container.Info) error {
+		sel.ahead = func(host container.Host, i *container.Info) error {
 			release, err := i.Retain()
-			if err != nil {
-				return err
+			if err == nil {
+				defer release()
+				err = stop(host, i, *signal, *limit)
 			}
-			err = stop(host, i, *signal, *limit)
-			release()
-			if err != nil {
-				return err
-			}
+			return err
+		}
+		return sel.each(s, args, func(host container.Host, i *container.Info) error {
 			now, err := container.Find(host.Dirs, i.ID)
 			if err == nil {
 				err = startContainer(s, host, now)
@@ -228,6 +228,9 @@ func rmFlags(f *flags.Set) func(Streams, []string) error {
 			return usageError{Text: "--force option must be specified to use the --time option", Command: "rm"}
 		}
 		r.ignore = r.ignore || r.force
+		if r.force && *r.limit != "" {
+			r.ahead = r.stop
+		}
 		err := r.each(s, args, func(host container.Host, i *container.Info) error {
 			if err := r.dependents(s, host, i); err != nil {
 				return err
@@ -249,7 +252,13 @@ func (r *removal) dependents(s Streams, host container.Host, i *container.Info) 
 		return err
 	}
 	for _, d := range dependents(all, i.ID) {
-		if err := r.one(host, d); err != nil {
+		if r.ahead != nil {
+			err = r.ahead(host, d)
+		}
+		if err == nil {
+			err = r.one(host, d)
+		}
+		if err != nil {
 			return err
 		}
 		fmt.Fprintln(s.Out, d.ID)
@@ -257,14 +266,21 @@ func (r *removal) dependents(s Streams, host container.Host, i *container.Info) 
 	return nil
 }
 
+// stop is for --force with --time.
+func (r *removal) stop(host container.Host, i *container.Info) error {
+	if infra(i) {
+		return nil // refused by one
+	}
+	err := stop(host, i, "", *r.limit)
+	if errors.Is(err, storage.ErrNoContainer) {
+		return nil // with --rm its end was its removal
+	}
+	return err
+}
+
 func (r *removal) one(host container.Host, i *container.Info) error {
 	if infra(i) {
 		return fmt.Errorf("container %s is the infra container of pod %s and cannot be removed without removing the pod: rl pod rm %[3]s", i.ID, i.Options.Pod.ID, i.Options.Pod.Name)
-	}
-	if r.force && *r.limit != "" {
-		if err := stop(host, i, "", *r.limit); err != nil {
-			return err
-		}
 	}
 	err := container.Delete(host, i, r.force)
 	if err == nil && r.volumes {

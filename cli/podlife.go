@@ -246,12 +246,24 @@ func podStopFlags(f *flags.Set) func(Streams, []string) error {
 	}
 }
 
+// stopPod stops its containers at once, and then the infra container.
 func stopPod(host container.Host, p *container.Pod, limit string) error {
-	err := eachMember(p, func(i *container.Info) error {
-		if !active(i) {
-			return nil
+	list := podMembers(p)
+	stopped := atOnce(len(list), func(n int) error {
+		if i := list[n]; active(i) && !infra(i) {
+			return stop(host, i, "", limit)
 		}
-		return stop(host, i, "", limit)
+		return nil
+	})
+	ends := map[*container.Info]error{}
+	for n, i := range list {
+		ends[i] = stopped(n)
+	}
+	err := eachMember(p, func(i *container.Info) error {
+		if infra(i) && active(i) {
+			return stop(host, i, "", limit)
+		}
+		return ends[i]
 	})
 	if err == nil {
 		p.Emit(host.Dirs, "stop")
@@ -264,7 +276,7 @@ func podRestartFlags(f *flags.Set) func(Streams, []string) error {
 	sel.flags(f)
 	return func(s Streams, args []string) error {
 		return sel.each(s, args, func(host container.Host, p *container.Pod) error {
-			err := stopPod(host, p, "")
+			err := stopRetained(host, p)
 			if err == nil {
 				p, err = container.FindPod(host.Dirs, p.ID)
 			}
@@ -274,6 +286,28 @@ func podRestartFlags(f *flags.Set) func(Streams, []string) error {
 			return startPod(s, host, p)
 		})
 	}
+}
+
+// stopRetained stops a pod, and none of its containers is removed by that, as
+// --rm has it. One that cannot be kept is found before any is stopped.
+func stopRetained(host container.Host, p *container.Pod) error {
+	var releases []func()
+	defer func() {
+		for _, release := range releases {
+			release()
+		}
+	}()
+	err := eachMember(p, func(i *container.Info) error {
+		release, err := i.Retain()
+		if err == nil {
+			releases = append(releases, release)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return stopPod(host, p, "")
 }
 
 func podKillFlags(f *flags.Set) func(Streams, []string) error {

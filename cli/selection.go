@@ -22,6 +22,9 @@ type selection struct {
 	ignore            bool                       // a container that is not there is no error
 	with              func(*container.Info) bool // what --all means; nil: every one
 	cidfiles, filters []string
+	// ahead is done to all at once, before the rest is done to one after the
+	// other: most of it is waiting, as for what stops.
+	ahead func(container.Host, *container.Info) error
 }
 
 // flags declares them; which is a list of the rarer ones that a command has.
@@ -49,7 +52,8 @@ func (sel *selection) flags(f *flags.Set, which ...string) {
 }
 
 // each does something to all that were selected, and goes on after an error, as
-// docker does. What was done to is printed as it was typed.
+// docker does. What was done to is printed as it was typed. do is nil when all is
+// done ahead.
 func (sel *selection) each(s Streams, args []string, do func(container.Host, *container.Info) error) error {
 	if err := sel.check(args); err != nil {
 		return usageError{Text: err.Error(), Command: sel.command}
@@ -63,11 +67,25 @@ func (sel *selection) each(s Streams, args []string, do func(container.Host, *co
 	if err != nil {
 		return err
 	}
+	infos := make([]*container.Info, len(refs))
+	find := func(n int) (err error) {
+		infos[n], err = container.Find(host.Dirs, refs[n])
+		return err
+	}
+	ready := find
+	if sel.ahead != nil {
+		ready = atOnce(len(refs), func(n int) error {
+			if err := find(n); err != nil {
+				return err
+			}
+			return sel.ahead(host, infos[n])
+		})
+	}
 	var failed []error
-	for _, ref := range refs {
-		info, err := container.Find(host.Dirs, ref)
-		if err == nil {
-			err = do(host, info)
+	for n, ref := range refs {
+		err := ready(n)
+		if err == nil && do != nil {
+			err = do(host, infos[n])
 		}
 		switch {
 		case errors.Is(err, storage.ErrNoContainer) && (sel.ignore || many):

@@ -110,7 +110,10 @@ func (i *Info) Retain() (release func(), err error) {
 	case i.Transient() && !i.Options.Detached:
 		return nil, fmt.Errorf("restarting container %s: it runs in the foreground with --rm, so that it is gone with its end", i.Name())
 	}
-	return i.Entry.Retain()
+	if release, err = i.Entry.Retain(); errors.Is(err, storage.ErrNoContainer) {
+		err = storage.NoContainer(i.Name())
+	}
+	return release, err
 }
 
 // keeps says whether a container outlives its end, and makes it one that does.
