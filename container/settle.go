@@ -7,13 +7,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// settle gives back the memory that the start used, but for the heap:
-// the pages of our own program, of which waiting touches a few again. Until
-// a signal or a packet comes there is nothing else to do.
+// settle gives back the memory that the start used, but for the heap. Until a
+// signal or a packet comes there is nothing else to do.
 func settle() error {
+	GiveBack()
+	return nil
+}
+
+// GiveBack gives back the pages of our own program, of which waiting touches a
+// few again.
+func GiveBack() {
 	maps, err := readFile("/proc/self/maps")
 	if err != nil {
-		return nil // it is worth a megabyte, no more
+		return // it is worth a megabyte, no more
 	}
 	var ranges [8][2]uintptr // read first: reading touches the program
 	n := 0
@@ -26,7 +32,6 @@ func settle() error {
 	for _, r := range ranges[:n] {
 		_, _, _ = unix.RawSyscall(unix.SYS_MADVISE, r[0], r[1], unix.MADV_DONTNEED)
 	}
-	return nil
 }
 
 // constant finds the mappings of our file that nobody writes, in lines such as

@@ -33,6 +33,7 @@ type Server struct {
 
 	published []io.Closer // set by Serve alone
 	outward   pending     // flows that may have something to say to the host
+	quiet     quiet
 }
 
 const nic = 1
@@ -113,6 +114,7 @@ func (s *Server) receive(first []byte) {
 	view := buffer.NewViewSize(largestPacket)
 	n, err := s.link.again(view.AsSlice(), first), error(nil)
 	for ; err == nil; n, err = s.link.read(view.AsSlice()) {
+		s.quiet.packet()
 		if n > 0 && s.wanted(view.AsSlice()[:n]) && s.link.deliver(view, n) {
 			view = buffer.NewViewSize(largestPacket)
 		}
