@@ -2,13 +2,14 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
 
 from bundle import crun_bundle
 from measure import Result, once, rounds
-from processes import is_sleep, processes, pss
+from processes import processes, pss, runs
 
 NAME = "rl-bench"
 MANY, FEW = 1000, 100  # containers that ps lists, ours and podman's
@@ -65,27 +66,55 @@ def detach(o):
     return results, ["rl run --rm", "podman run -d"], "ms, command to exit; the container then runs", {("rl run -d", "rl run --rm"): (1.2, "at most")}
 
 
+def sends(o, one):
+    """The container has sent packets, and got some back."""
+    got = quiet(o.rl, "exec", one, "sh", "-c", "nslookup localhost. >/dev/null 2>&1; awk 'NR > 2 && $1 != \"lo:\" {print $3}' /proc/net/dev")
+    return None if got and int(got) > 0 else "no packet came back"
+
+
+def holds(o, one, held):
+    """It has a connection that stays open."""
+    port = int(quiet(o.rl, "port", one, "80").splitlines()[0].rsplit(":", 1)[1])
+    for _ in range(100):
+        held.append(socket.create_connection(("127.0.0.1", port)))
+        try:
+            held[-1].settimeout(5)
+            held[-1].sendall(b"?")
+            if held[-1].recv(1) == b"?":
+                return None
+        except OSError:
+            pass
+        held.pop().close()
+        time.sleep(0.05)
+    return "no connection"
+
+
+SLEEP, ECHO = ["sleep", "1000"], ["nc", "-ll", "-p", "80", "-e", "cat"]
+
+
 def monitor(o):
-    """PSS of all that stays with a container beside its own process, each of twenty."""
-    results = []
-    for name, flags, packet in (("rl, no network", ["--network", "none"], False), ("rl, network unused", [], False), ("rl, network used", [], True)):
+    """PSS of all that stays with a container beside its own processes, each of twenty."""
+    results, held = [], []
+    for name, flags, argv, use in (
+            ("rl, no network", ["--network", "none"], SLEEP, None), ("rl, network unused", [], SLEEP, None), ("rl, network used", [], SLEEP, sends),
+            ("rl, connection open", ["-p", "127.0.0.1::80"], ECHO, lambda o, one: holds(o, one, held))):
         result = Result(name)
         before = processes()
         names = [f"{NAME}-{n}" for n in range(MONITORS)]
         try:
             for one in names:
-                quiet(o.rl, "run", "-d", *flags, "--name", one, o.image, "sleep", "1000")
-            if packet:
-                for one in names:
-                    got = quiet(o.rl, "exec", one, "sh", "-c", "nslookup localhost. >/dev/null 2>&1; awk 'NR > 2 && $1 != \"lo:\" {print $3}' /proc/net/dev")
-                    if not got or int(got) == 0:
-                        result.error = "no packet came back"
-            time.sleep(2)
-            result.values.append(sum(pss(pid) for pid in processes() - before if not is_sleep(pid)) / 1024 / MONITORS)
+                quiet(o.rl, "run", "-d", *flags, "--name", one, o.image, *argv)
+            for one in names if use else ():
+                result.error = use(o, one) or result.error
+            time.sleep(3)
+            result.values.append(sum(pss(pid) for pid in processes() - before if not runs(pid, argv[0], "cat")) / 1024 / MONITORS)
         finally:
+            for one in held:
+                one.close()
+            held.clear()
             quiet(o.rl, "rm", "-f", "-t", "0", *names, check=False)
         results.append(result)
-    return results, [], f"MiB PSS each of {MONITORS} containers, beside its own process", {
+    return results, [], f"MiB PSS each of {MONITORS} containers, beside its own processes", {
         ("rl, no network", None): (1.0, "at most"), ("rl, network used", None): (2.0, "at most")}
 
 

@@ -23,9 +23,14 @@ def pss(pid):
 
 
 def is_sleep(pid):
+    return runs(pid, "sleep")
+
+
+def runs(pid, *names):
+    """Whether it is a program of one of these names."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as f:
-            return f.read().split(b"\0")[0].endswith(b"sleep")
+            return os.path.basename(f.read().split(b"\0")[0].decode(errors="replace")) in names
     except OSError:
         return False
 

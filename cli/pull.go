@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -214,18 +213,16 @@ func Continue(running *container.Running, s Streams) int {
 	return start.Done(s, running.Finish(serve))
 }
 
-func serve(tun int, n config.Network, first []byte, published []config.Listener) (io.Closer, error) {
+func serve(tun int, n config.Network, first []byte, published []config.Listener) (container.Server, error) {
 	server, err := netslirp.Serve(tun, n, first, published...)
-	if err != nil {
-		return nil, err
-	}
-	server.WhenQuiet(giveBack)
-	return server, nil
+	return network{server}, err
 }
 
-// giveBack is for a container that talks no more. A first collection of garbage
-// would take more memory, for its own marks, than it finds after little traffic.
-func giveBack() {
+type network struct{ *netslirp.Server }
+
+// GiveBack gives memory back. A first collection of garbage would take more, for
+// its own marks, than it finds after little traffic.
+func (network) GiveBack() {
 	var collections debug.GCStats // runtime.ReadMemStats touches half a megabyte
 	if debug.ReadGCStats(&collections); collections.NumGC > 0 {
 		debug.FreeOSMemory()

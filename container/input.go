@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -45,6 +46,29 @@ type inputServer struct {
 	once     bool // the first end is the end
 	serving  bool
 	clients  []int
+	mu       sync.Mutex // held while what came is taken
+}
+
+// errTyping says that someone is connected, or that there is nothing to type to.
+var errTyping = errors.New("standard input is in use")
+
+// hold leaves what comes to the socket until goOn. nil: there is none.
+func (s *inputServer) hold() error {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	if len(s.clients) > 0 || s.to < 0 {
+		s.mu.Unlock()
+		return errTyping
+	}
+	return nil
+}
+
+func (s *inputServer) goOn() {
+	if s != nil {
+		s.mu.Unlock()
+	}
 }
 
 // listen makes the socket.
@@ -105,19 +129,26 @@ func (s *inputServer) run() {
 		if _, err := unix.Poll(poll, -1); err != nil && !errors.Is(err, unix.EINTR) {
 			return
 		}
-		var left []int
-		for _, p := range poll[1:] {
-			if p.Revents == 0 || s.take(int(p.Fd), buffer) {
-				left = append(left, int(p.Fd))
-			} else {
-				unix.Close(int(p.Fd))
-			}
-		}
-		s.clients = left
-		if poll[0].Revents != 0 && !s.accept() {
+		if !s.turn(poll, buffer) {
 			return
 		}
 	}
+}
+
+// turn takes what has come; false ends the server.
+func (s *inputServer) turn(poll []unix.PollFd, buffer []byte) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var left []int
+	for _, p := range poll[1:] {
+		if p.Revents == 0 || s.take(int(p.Fd), buffer) {
+			left = append(left, int(p.Fd))
+		} else {
+			unix.Close(int(p.Fd))
+		}
+	}
+	s.clients = left
+	return poll[0].Revents == 0 || s.accept()
 }
 
 // accept takes the same user only: the directory is his alone, but a

@@ -17,7 +17,8 @@ import (
 // the waiter's program at first, and rl when there is more to do than to wait.
 const RoleMonitor = "rl-monitor"
 
-// ResumeWord is what the waiter tells rl to do; the container's id follows.
+// ResumeWord is what the waiter tells rl to do, with the number of silences that
+// were awaited before; the container's id follows.
 const ResumeWord = "resume"
 
 // leavable says whether a container can be left to a process that did not start
@@ -28,16 +29,16 @@ func leavable(o *Options) bool {
 }
 
 // waits says whether the waiter can do what is to be done until something
-// happens. It knows frames without an Ethernet header alone.
+// happens.
 func (r *Running) waits() bool {
 	o := r.plan.o
-	return !o.Health.Checked() && o.rare().Timeout == 0 && o.Log.plain() && r.child.PIDFD >= 0 && len(r.ports) <= waiter.Most && !o.Slirp.Ethernet()
+	return !o.Health.Checked() && o.rare().Timeout == 0 && o.Log.plain() && r.child.PIDFD >= 0 && len(r.ports) <= waiter.Most
 }
 
 // leave gives the container to the process that stays with it: our keeper, or
 // we ourselves as another program, and then it does not return.
 func (r *Running) leave() error {
-	h := &handOver{argv: []string{RoleMonitor, ResumeWord, r.plan.o.ID}}
+	h := &handOver{argv: []string{RoleMonitor, r.resumeWord(), r.plan.o.ID}}
 	defer h.close()
 	if err := r.collect(h); err != nil {
 		return fmt.Errorf("leaving container %s: %w", r.plan.o.ID, err)
@@ -45,7 +46,9 @@ func (r *Running) leave() error {
 	last := h.there()
 	if r.waits() && h.openWaiter() == nil {
 		_, offset := time.Now().Zone()
-		last = strconv.Itoa(offset / 60)
+		if last = strconv.Itoa(offset / 60); r.plan.o.Slirp.Ethernet() {
+			last += "e"
+		}
 	}
 	h.argv = append(h.argv, last)
 	if r.keeper == nil {
@@ -119,13 +122,18 @@ func (r *Running) collect(h *handOver) error {
 	h.give(r.child.PIDFD, waiter.Init)
 	lock, image := r.storage.Descriptors()
 	h.give(lock, waiter.Lock)
+	if r.waited {
+		image = r.image
+	}
 	h.give(image, waiter.Image)
 	if r.plan.o.Network == NetworkSlirp {
 		h.give(r.plan.shared.tun, waiter.TUN)
 	}
 	if r.plan.stdin >= 0 || r.plan.o.TTY {
-		if r.input, err = r.listen(); err != nil {
-			return err
+		if r.input == nil {
+			if r.input, err = r.listen(); err != nil {
+				return err
+			}
 		}
 		h.give(r.input.listener, waiter.Input)
 	}
@@ -134,15 +142,14 @@ func (r *Running) collect(h *handOver) error {
 		h.give(port.FD, waiter.More+i)
 	}
 	if s := r.plan.o.Slirp.Segment; s != nil {
-		h.give(s.Socket, waiter.More+len(r.ports))
-		h.give(s.Dir, waiter.More+len(r.ports)+1)
+		h.give(s.Socket, waiter.More+len(r.ports)) // and not the directory, which poll(2) finds ready at any time
 	}
 	return r.collectOutput(h)
 }
 
-// segmentSockets are the descriptors of a network that is shared, after the
-// ports.
-const segmentSockets = 2
+// segmentSockets is the number of descriptors of a network that is shared, after
+// the ports.
+const segmentSockets = 1
 
 func (r *Running) collectOutput(h *handOver) error {
 	if out := r.plan.out; out != nil {
@@ -245,5 +252,5 @@ func (h *handOver) become() error {
 			return fmt.Errorf("setting a descriptor: %w", err)
 		}
 	}
-	return fmt.Errorf("executing the waiter: %w", unix.Exec(fmt.Sprintf("/proc/self/fd/%d", program), h.argv, os.Environ()))
+	return fmt.Errorf("executing the waiter: %w", h.insist(fmt.Sprintf("/proc/self/fd/%d", program), os.Environ()))
 }

@@ -3,6 +3,7 @@ package container
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -30,6 +31,7 @@ type output struct {
 	log   *logger
 	pipes []*outPipe
 	done  chan struct{}
+	mu    sync.Mutex // held from reading to having written
 }
 
 type outPipe struct {
@@ -102,6 +104,7 @@ func (o *output) carry() {
 		if _, err := unix.Poll(poll, -1); err != nil && !errors.Is(err, unix.EINTR) {
 			return
 		}
+		o.mu.Lock()
 		for i, p := range o.pipes {
 			if poll[i].Revents == 0 {
 				continue
@@ -120,8 +123,14 @@ func (o *output) carry() {
 				left--
 			}
 		}
+		o.mu.Unlock()
 	}
 }
+
+// hold leaves what the container writes in the pipes until goOn.
+func (o *output) hold() { o.mu.Lock() }
+
+func (o *output) goOn() { o.mu.Unlock() }
 
 // take carries what is there. False ends the stream: also when our own is
 // gone, so that the container learns of it as if it had written itself.

@@ -26,8 +26,8 @@ func (in inheritance) fd(number int) int {
 }
 
 // Resume goes on with the container of a waiter that has become us. there is
-// what it was told of its descriptors.
-func Resume(h Host, id, there string) (*Running, error) {
+// what it was told of its descriptors, and quiets how often silence was awaited.
+func Resume(h Host, id, there, quiets string) (*Running, error) {
 	// They were let through one execve; a program of ours needs none of them.
 	_ = unix.CloseRange(3, ^uint(0)>>33, unix.CLOSE_RANGE_CLOEXEC)
 	sum, err := strconv.ParseUint(there, 10, 64)
@@ -35,6 +35,7 @@ func Resume(h Host, id, there string) (*Running, error) {
 		return nil, fmt.Errorf("resuming container %s: %w", id, err)
 	}
 	in := inheritance(sum)
+	times, _ := strconv.Atoi(quiets) // none at first
 	info, err := Find(h.Dirs, id)
 	if err != nil {
 		return nil, err
@@ -43,7 +44,7 @@ func Resume(h Host, id, there string) (*Running, error) {
 	if h.IDs, err = o.mapped(h); err != nil {
 		return nil, err
 	}
-	r := &Running{host: h, child: userns.Inherited(info.State.Init.PID, in.fd(waiter.Init)), state: info.State, introduced: true, again: true,
+	r := &Running{host: h, child: userns.Inherited(info.State.Init.PID, in.fd(waiter.Init)), state: info.State, introduced: true, again: true, waited: true, image: in.fd(waiter.Image), quiets: times,
 		storage: h.Dirs.InheritContainer(info.Entry, o.Name, waiter.Lock)}
 	r.group = groupOf(info.State)
 	r.plan = &plan{o: o, ids: h.IDs, shared: noneShared, stdin: in.fd(waiter.Stdin)}
@@ -88,19 +89,18 @@ func (in inheritance) output(o *Options, dir string) (out *output, err error) {
 		{stream: "stderr", ours: in.fd(waiter.Err), theirs: -1, to: -1}}}, err
 }
 
-// packet gives the frame that the waiter has become us for, or nil. It has kept
-// the packet alone: what stood before it counts only in a network that is shared.
+// packet gives the frame that the waiter has become us for, or nil.
 func (in inheritance) packet() ([]byte, error) {
 	if in.fd(waiter.Packet) < 0 {
 		return nil, nil
 	}
 	defer unix.Close(waiter.Packet)
-	frame := make([]byte, netconfig.HeaderSize+1<<16)
-	n, err := unix.Pread(waiter.Packet, frame[netconfig.HeaderSize:], 0)
+	frame := make([]byte, netconfig.HeaderSize+netconfig.EtherSize+1<<16)
+	n, err := unix.Pread(waiter.Packet, frame, 0)
 	if err != nil {
 		return nil, fmt.Errorf("reading the first packet: %w", err)
 	}
-	return frame[:netconfig.HeaderSize+n], nil
+	return frame[:n], nil
 }
 
 // takeSignals: those that were sent since the waiter went come now.

@@ -202,7 +202,10 @@ func (r *Running) resumeSegment(in inheritance) error {
 	}
 	r.segment = &segment{dir: dir, address: netconfig.Text4(r.state.Address)}
 	a.configure(&o.Slirp, r.state.Address)
-	first := waiter.More + len(o.Ports)
-	o.Slirp.Segment = &netconfig.Segment{Socket: in.fd(first), Dir: in.fd(first + 1), Names: a.Names}
+	mine, err := unix.FcntlInt(uintptr(dir), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("resuming in network %s: %w", a.Network, err)
+	}
+	o.Slirp.Segment = &netconfig.Segment{Socket: in.fd(waiter.More + len(o.Ports)), Dir: mine, Names: a.Names}
 	return nil
 }

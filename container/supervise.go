@@ -46,10 +46,15 @@ type Running struct {
 
 	group      *cgroups.Group // nil: none of its own
 	again      bool           // the directory is that of an earlier run
-	introduced bool           // others can see it
-	stays      bool           // it is there without a start that succeeds, as one that was only made
-	joins      bool           // a container that another rl serves
-	visited    *Info          // that container
+	waited     bool           // the waiter had it
+	image      int            // the lock of its image, from the waiter; -1: none
+	quiets     int            // how often silence was awaited
+	silence    int            // an eventfd that tells of it; -1: nobody waits
+	server     Server
+	introduced bool  // others can see it
+	stays      bool  // it is there without a start that succeeds, as one that was only made
+	joins      bool  // a container that another rl serves
+	visited    *Info // that container
 	state      State
 	restarted  int
 	sick       int32 // its health check wants a restart
@@ -71,7 +76,7 @@ func (r *Running) PID() int { return r.child.PID }
 
 // Serve takes over the descriptor of the container's network device. first is
 // a frame that was read from it. The published ports are its too.
-type Serve func(tun int, n netconfig.Network, first []byte, published []netconfig.Listener) (io.Closer, error)
+type Serve func(tun int, n netconfig.Network, first []byte, published []netconfig.Listener) (Server, error)
 
 // guard starts the guard where the program can change its ids, and so lose the
 // parent-death signal; init never does.
@@ -190,9 +195,8 @@ func (r *Running) Finish(serve Serve) (err error) {
 		r.proxySignals()
 	}
 	if err == nil && !r.ended && r.plan.o.Network == NetworkSlirp && serve != nil {
-		var server io.Closer
-		if server, err = r.serve(serve); err == nil {
-			defer server.Close()
+		if err = r.serve(serve); err == nil {
+			defer r.server.Close()
 		}
 	}
 	if err != nil {
@@ -236,17 +240,23 @@ func (r *Running) log() (*logger, error) {
 	return r.plan.o.openLog(r.storage.Dir)
 }
 
-func (r *Running) serve(serve Serve) (io.Closer, error) {
+func (r *Running) serve(serve Serve) (err error) {
 	tun := r.plan.shared.tun
 	r.plan.shared.tun = -1 // the server's now
 	ports, n := r.ports, r.plan.o.Slirp
 	r.ports, r.plan.o.Slirp.Segment = nil, nil
-	return serve(tun, n, r.first, ports)
+	if r.server, err = serve(tun, n, r.first, ports); err == nil {
+		r.attendSilence()
+	}
+	return err
 }
 
 func (r *Running) status(drained func()) error {
-	if r.keys != nil {
+	switch {
+	case r.keys != nil:
 		r.awaitKeys()
+	case r.server != nil && r.silence >= 0:
+		r.awaitSilence()
 	}
 	status, err := r.child.Wait()
 	if err != nil {

@@ -4,10 +4,11 @@ import (
 	"bufio"
 	"fmt"
 	"net"
+	"strings"
 )
 
 // answerRole ADDRESS answers lines: "who" with the client's address, "reset"
-// with a reset, all others with a mark.
+// with a reset, all others with a mark: "ask ADDRESS" after it has asked that.
 func answerRole(args []string) error {
 	l, err := net.Listen(oneFamily("tcp", args[0]), args[0])
 	if err != nil {
@@ -21,11 +22,14 @@ func answerRole(args []string) error {
 		go func() {
 			defer conn.Close()
 			for lines := bufio.NewScanner(conn); lines.Scan(); {
-				switch lines.Text() {
-				case "who":
+				address, ask := strings.CutPrefix(lines.Text(), "ask ")
+				switch {
+				case lines.Text() == "who":
 					fmt.Fprintln(conn, conn.RemoteAddr())
-				case "reset":
+				case lines.Text() == "reset":
 					_ = conn.(*net.TCPConn).SetLinger(0)
+					return
+				case ask && echoOnce(address) != nil:
 					return
 				default:
 					fmt.Fprint(conn, "!\n")

@@ -29,6 +29,7 @@ type resolver struct {
 	fixed    []netip.AddrPort // when given by the caller
 	segment  *segment         // whose names come first; nil: none
 	internal bool             // nobody else is asked
+	active   *activity        // has the queries that are not answered yet
 
 	mu       sync.Mutex
 	changed  time.Time
@@ -83,8 +84,9 @@ func (r *resolver) serve(inside net.Conn) {
 		}
 		query := append([]byte{}, buf[:n]...)
 		slots <- struct{}{}
+		r.active.began()
 		queries.Go(func() {
-			defer func() { <-slots }()
+			defer func() { r.active.ended(); <-slots }()
 			if reply, err := r.exchange(query); err == nil {
 				_, _ = inside.Write(reply)
 			}

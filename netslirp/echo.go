@@ -77,6 +77,7 @@ func (e *echoes) take() bool {
 		return false
 	}
 	e.open++
+	e.server.active.began()
 	return true
 }
 
@@ -84,6 +85,7 @@ func (e *echoes) give() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.open--
+	e.server.active.ended()
 }
 
 func (e *echoes) close() {

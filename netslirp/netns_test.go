@@ -28,7 +28,7 @@ const roleVariable, configVariable = "NETSLIRP_TEST_ROLE", "NETSLIRP_TEST_CONFIG
 var roles = map[string]func(args []string) error{
 	"send": sendRole, "fetch": fetchRole, "refused": refusedRole, "datagram": datagramRole,
 	"dns": dnsRole, "dnstcp": dnsTCPRole, "half": halfRole, "reset": resetRole, "ping": pingRole, "own": ownRole,
-	"answer": answerRole, "answerudp": answerUDPRole, "quiet": quietRole, "slow": slowRole, "many": manyRole, "load": loadRole,
+	"answer": answerRole, "answerudp": answerUDPRole, "quiet": quietRole, "slow": slowRole, "late": lateRole, "many": manyRole, "load": loadRole,
 }
 
 func TestMain(m *testing.M) {

@@ -3,9 +3,11 @@ package netslirp
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
+	"syscall"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -28,7 +30,20 @@ const (
 	acceptPause     = 50 * time.Millisecond // when there are no descriptors left
 )
 
-// publish serves a port. The listener is ours from now on.
+// port is one that is published.
+type port struct {
+	config.Port
+	socket   socket
+	deadline func(time.Time) error // of what is awaited from the host
+	accept   func()                // serves it until the socket is closed or the deadline is over
+}
+
+type socket interface {
+	io.Closer
+	syscall.Conn
+}
+
+// publish makes a port ready to be served. The listener is ours from now on.
 func (s *Server) publish(l config.Listener) error {
 	file := os.NewFile(uintptr(l.FD), "port")
 	defer file.Close() // what net makes of it is a copy
@@ -37,34 +52,36 @@ func (s *Server) publish(l config.Listener) error {
 		if err != nil {
 			return fmt.Errorf("serving port %d/udp: %w", l.HostPort, err)
 		}
-		s.published = append(s.published, conn)
-		d := &datagrams{server: s, conn: conn.(*net.UDPConn), port: l.Port.Port, flows: map[flowKey]*datagramFlow{}}
-		go d.receive()
+		udp := conn.(*net.UDPConn)
+		d := &datagrams{server: s, conn: udp, port: l.Port.Port, flows: map[flowKey]*datagramFlow{}}
+		s.published = append(s.published, &port{l.Port, udp, udp.SetReadDeadline, d.receive})
 		return nil
 	}
 	listener, err := net.FileListener(file)
 	if err != nil {
 		return fmt.Errorf("serving port %d/tcp: %w", l.HostPort, err)
 	}
-	s.published = append(s.published, listener)
-	go s.accept(listener, l.Port.Port)
+	tcp := listener.(*net.TCPListener)
+	slots := make(chan struct{}, inFlight)
+	s.published = append(s.published, &port{l.Port, tcp, tcp.SetDeadline, func() { s.accept(tcp, l.Port.Port, slots) }})
 	return nil
 }
 
 // accept hands on the connections of one port. Those that wait for the
-// container's answer are bounded; the others wait in the host's queue.
-func (s *Server) accept(l net.Listener, port uint16) {
-	slots := make(chan struct{}, inFlight)
+// container's answer have the slots; the others wait in the host's queue.
+func (s *Server) accept(l net.Listener, port uint16, slots chan struct{}) {
 	for {
 		slots <- struct{}{}
 		conn, err := l.Accept()
 		switch {
-		case errors.Is(err, net.ErrClosed):
+		case over(err):
+			<-slots
 			return
 		case err != nil:
 			<-slots
 			time.Sleep(acceptPause)
 		default:
+			s.active.began()
 			go s.incoming(conn.(*net.TCPConn), port, func() { <-slots })
 		}
 	}
@@ -79,8 +96,10 @@ func (s *Server) incoming(conn *net.TCPConn, port uint16, connected func()) {
 	if err != nil {
 		_ = conn.SetLinger(0)
 		conn.Close()
+		s.active.ended()
 		return
 	}
+	defer s.active.ended()
 	f.conn = conn
 	s.outward.Add(1)
 	f.run(s.outward.Done)

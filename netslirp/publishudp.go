@@ -51,12 +51,13 @@ type datagramFlow struct {
 	last time.Time // when something came or went
 }
 
-// receive gives each datagram to its flow until the socket is closed.
+// receive gives each datagram to its flow until the socket is closed, or its
+// deadline over.
 func (d *datagrams) receive() {
 	buf, control := make([]byte, largestDatagram), make([]byte, 256)
 	for {
 		n, nc, _, client, err := d.conn.ReadMsgUDPAddrPort(buf, control)
-		if errors.Is(err, net.ErrClosed) {
+		if over(err) {
 			return
 		}
 		if err != nil {
@@ -79,6 +80,7 @@ func (d *datagrams) deliver(key flowKey, message []byte) {
 		f.mu.Lock()
 		d.flows[key] = f
 		d.mu.Unlock()
+		d.server.active.began()
 		go d.serve(key, f, append([]byte{}, message...))
 		return
 	}
@@ -104,6 +106,7 @@ func (d *datagrams) serve(key flowKey, f *datagramFlow, first []byte) {
 		delete(d.flows, key)
 		d.mu.Unlock()
 		f.mu.Unlock()
+		d.server.active.ended()
 	}()
 	st := d.server.running()
 	if st == nil {

@@ -12,7 +12,7 @@ func TestQuiet(t *testing.T) {
 		s := &Server{}
 		var calls atomic.Int32
 		s.quiet.packet() // nobody wants to know yet
-		s.WhenQuiet(func() { calls.Add(1) })
+		s.WhenQuiet(0, func() { calls.Add(1) })
 		expect := func(after time.Duration, want int32) {
 			t.Helper()
 			time.Sleep(after)
@@ -45,7 +45,7 @@ func TestQuietMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &Server{}
 		var calls atomic.Int32
-		s.WhenQuiet(func() {
+		s.WhenQuiet(0, func() {
 			if calls.Add(1) == 1 {
 				s.quiet.packet()
 			}

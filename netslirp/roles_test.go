@@ -141,6 +141,25 @@ func slowRole(args []string) error {
 	return err
 }
 
+// lateRole ADDRESS ends its side at once, and reads three seconds later.
+func lateRole(args []string) error {
+	conn, err := dial(args[0])
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetReadBuffer(128 << 10); err != nil {
+		return err
+	}
+	if err := conn.CloseWrite(); err != nil {
+		return err
+	}
+	time.Sleep(3 * time.Second)
+	sum, err := digest(conn)
+	fmt.Println(sum)
+	return err
+}
+
 // manyRole ADDRESS COUNT makes connections eight at a time.
 func manyRole(args []string) error {
 	count, _ := strconv.Atoi(args[1])

@@ -2,11 +2,11 @@ package netslirp
 
 import (
 	"fmt"
-	"io"
 	"net/netip"
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -24,16 +24,18 @@ type Server struct {
 	cfg     network
 	link    *link
 	dns     resolver
-	segment *segment // nil: the container is alone
-	ended   chan struct{}
+	segment *segment       // nil: the container is alone
+	readers sync.WaitGroup // of the device, and of what comes from other containers
 	mu      sync.Mutex
 	stack   *stack.Stack // nil until a packet asks for it
 	echoes  echoes
 	closing bool
 
-	published []io.Closer // set by Serve alone
-	outward   pending     // flows that may have something to say to the host
+	published []*port        // set by Serve alone
+	accepting sync.WaitGroup // who reads their sockets
+	outward   pending        // flows that may have something to say to the host
 	quiet     quiet
+	active    activity
 }
 
 const nic = 1
@@ -54,7 +56,8 @@ func Serve(tun int, n config.Network, first []byte, published ...config.Listener
 	if err != nil {
 		return nil, fmt.Errorf("serving %s: %w", config.DeviceName, err)
 	}
-	s := &Server{cfg: newNetwork(n), link: l, ended: make(chan struct{})}
+	s := &Server{cfg: newNetwork(n), link: l}
+	s.active.quiet, s.dns.active = &s.quiet, &s.active
 	if s.dns.fixed, err = nameservers(n.Nameservers); err != nil {
 		l.file.Close()
 		return nil, err
@@ -65,19 +68,32 @@ func Serve(tun int, n config.Network, first []byte, published ...config.Listener
 			return nil, err
 		}
 		s.dns.segment = s.segment
-		go s.segment.receive()
 	}
 	s.dns.internal = n.Internal
 	s.cfg.outer = outerAddress
 	s.echoes.server = s
-	go s.receive(first)
-	for _, l := range published {
+	for n, l := range published {
 		if err := s.publish(l); err != nil {
+			for _, left := range published[n+1:] {
+				unix.Close(left.FD)
+			}
 			s.Close()
 			return nil, err
 		}
 	}
+	s.begin(first)
 	return s, nil
+}
+
+// begin has all that comes to the server read.
+func (s *Server) begin(first []byte) {
+	s.readers.Go(func() { s.receive(first) })
+	if s.segment != nil {
+		s.readers.Go(s.segment.receive)
+	}
+	for _, p := range s.published {
+		s.accepting.Go(p.accept)
+	}
 }
 
 // lastWords is how long what a container has said may take to reach the host
@@ -92,12 +108,15 @@ func (s *Server) Close() error {
 	st := s.stack
 	s.mu.Unlock()
 	for _, p := range s.published {
-		_ = p.Close()
+		_ = p.socket.Close()
 	}
 	s.link.drain(lastWords)
 	s.outward.wait(lastWords)
 	err := s.link.file.Close()
-	<-s.ended
+	if s.segment != nil {
+		s.segment.socket.Close()
+	}
+	s.readers.Wait()
 	if s.segment != nil {
 		s.segment.close()
 	}
@@ -108,13 +127,14 @@ func (s *Server) Close() error {
 	return err
 }
 
-// receive reads the device until it is closed.
+// receive reads the device until it is closed, or the server is withdrawn.
 func (s *Server) receive(first []byte) {
-	defer close(s.ended)
 	view := buffer.NewViewSize(largestPacket)
 	n, err := s.link.again(view.AsSlice(), first), error(nil)
 	for ; err == nil; n, err = s.link.read(view.AsSlice()) {
-		s.quiet.packet()
+		if n > 0 {
+			s.quiet.packet()
+		}
 		if n > 0 && s.wanted(view.AsSlice()[:n]) && s.link.deliver(view, n) {
 			view = buffer.NewViewSize(largestPacket)
 		}

@@ -28,8 +28,10 @@ const (
 // sees a refusal as one.
 func (s *Server) acceptTCP(r *tcp.ForwarderRequest) {
 	s.outward.Add(1)
+	s.active.began()
 	if !s.repeatTCP(r) {
 		s.outward.Done()
+		s.active.ended()
 	}
 }
 
@@ -52,7 +54,10 @@ func (s *Server) repeatTCP(r *tcp.ForwarderRequest) bool {
 	ep.SocketOptions().SetDelayOption(false)
 	ep.SocketOptions().SetKeepAlive(true)
 	f := &flow{ep: ep, queue: &queue, conn: conn}
-	go f.run(s.outward.Done)
+	go func() {
+		defer s.active.ended()
+		f.run(s.outward.Done)
+	}()
 	return true
 }
 

@@ -40,7 +40,11 @@ func (s *Server) acceptUDP(r *udp.ForwarderRequest) bool {
 		inside.Close()
 		return true
 	}
-	go repeat(inside, outside)
+	s.active.began()
+	go func() {
+		defer s.active.ended()
+		repeat(inside, outside)
+	}()
 	return true
 }
 

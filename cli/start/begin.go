@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"strings"
 
 	"containers/rl/cli/flags"
 	"containers/rl/cli/self"
@@ -33,8 +34,8 @@ func begin(args []string) *container.Running {
 		running, err = beginRun(args, streams, second)
 	case args[1] == "exec" && !monitor:
 		running, err = beginExec(args, streams, second)
-	case args[1] == container.ResumeWord && monitor && len(args) > 3:
-		running, err = resume(args[2], args[3])
+	case strings.HasPrefix(args[1], container.ResumeWord) && monitor && len(args) > 3:
+		running, err = resume(args[2], args[3], args[1][len(container.ResumeWord):])
 	case args[1] == "start" && monitor:
 		running, err = Again(streams, args[2], len(args) > 3 && args[3] == policyWord)
 	default:
@@ -74,10 +75,10 @@ func beginRun(args []string, s Streams, second bool) (*container.Running, error)
 }
 
 // resume goes on where the waiter was.
-func resume(id, there string) (*container.Running, error) {
+func resume(id, there, quiets string) (*container.Running, error) {
 	host, err := findHost()
 	if err != nil {
 		return nil, err
 	}
-	return container.Resume(host, id, there)
+	return container.Resume(host, id, there, quiets)
 }

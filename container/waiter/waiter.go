@@ -22,7 +22,7 @@ const (
 	TUN               // its network device
 	Input             // the socket on which someone wants to type
 	Stdin             // the other end of its standard input
-	Packet            // in rl alone: a file with the packet that it is to answer
+	Packet            // in rl alone: a file with the frame that it is to answer
 	Image             // the lock of its image
 	More              // and up: sockets on which someone wants the container
 )
@@ -31,6 +31,7 @@ const (
 const Most = 48
 
 // Program is the ELF file. Its arguments are a name, the word "resume", the
-// container's id, and local time's offset in minutes; rl gets, in the place of
+// container's id, and local time's offset in minutes, with an e behind it where
+// frames of the network device have an Ethernet header; rl gets, in the place of
 // the last, which descriptors are there: the sum of 1 << number.
 func Program() []byte { return program }

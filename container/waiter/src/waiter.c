@@ -3,9 +3,9 @@
  * writes to its log and passes signals on. Built by ../initbin/generate.sh.
  *
  * argv is NAME "resume" ID OFFSET: it goes on to rl as it is, but for OFFSET,
- * which is local time's in minutes. In its place rl is told which of the
- * descriptors below are there, as the sum of 1 << number: it opens some before
- * it could look.
+ * which is local time's in minutes, with an e behind it where the network device
+ * knows Ethernet. In its place rl is told which of the descriptors below are
+ * there, as the sum of 1 << number: it opens some before it could look.
  */
 typedef unsigned long word;
 typedef unsigned char byte;
@@ -22,7 +22,7 @@ enum {
 	TUN = 9,     /* its network device */
 	INPUT = 10,  /* a socket on which someone wants to type */
 	STDIN = 11,  /* the other end of its standard input */
-	PACKET = 12, /* the packet that rl is to answer */
+	PACKET = 12, /* the frame that rl is to answer, with what stands before it */
 	IMAGE = 13,  /* the lock of its image; held, no more */
 	MORE = 14,   /* and up: sockets on which someone wants the container */
 };
@@ -56,7 +56,7 @@ static long call(long n, long a, long b, long c, long d, long e)
 __asm__(".globl _start\n_start: mov x0, sp\nbl begin\n");
 #endif
 
-enum { EINTR = 4, EAGAIN = 11, F_GETFD = 1, CLOEXEC = 02000000, SIG_BLOCK = 0, AT_EMPTY_PATH = 0x1000, PR_SET_NAME = 15, HEADER = 12 };
+enum { EINTR = 4, EAGAIN = 11, F_GETFD = 1, CLOEXEC = 02000000, SIG_BLOCK = 0, AT_EMPTY_PATH = 0x1000, PR_SET_NAME = 15, HEADER = 12, ETHER = 14 };
 
 static int is_open(int fd) { return call(FCNTL, fd, F_GETFD, 0, 0, 0) >= 0; }
 
@@ -177,15 +177,15 @@ static int wanted(const byte *p, long n)
 }
 
 /* packet keeps the first one that is wanted. */
-static int packet(void)
+static int packet(int head)
 {
-	byte text[HEADER + SIZE];
+	byte text[HEADER + ETHER + SIZE];
 	long n = call(READ, TUN, (long)text, sizeof text, 0, 0);
-	if (n <= HEADER || !wanted(text + HEADER, n - HEADER))
+	if (n <= head || !wanted(text + head, n - head))
 		return 0;
 	long fd = call(MEMFD, (long)"packet", 1, 0, 0, 0);
 	if (fd >= 0) {
-		write_all(fd, (char *)text + HEADER, n - HEADER);
+		write_all(fd, (char *)text, n);
 		call(DUP3, fd, PACKET, 0, 0, 0);
 	}
 	return 1;
@@ -207,11 +207,12 @@ static void become(char **argv, char **env, word there)
 	call(EXIT, 125, 0, 0, 0, 0);
 }
 
-static int parse(const char *text)
+static int parse(const char *text, int *head)
 {
 	int sign = *text == '-' ? -1 : 1, value = 0;
-	for (text += sign < 0; *text; text++)
+	for (text += sign < 0; *text && *text != 'e'; text++)
 		value = value * 10 + *text - '0';
+	*head = HEADER + (*text == 'e' ? ETHER : 0);
 	return sign * value;
 }
 
@@ -235,7 +236,7 @@ __attribute__((used)) void begin(long *stack)
 	if (argc < 4)
 		call(EXIT, 125, 0, 0, 0, 0);
 	struct pollfd p[FIXED + MOST] = {{0, 1, 0}, {OUT, 1, 0}, {ERR, 1, 0}, {INIT, 1, 0}, {TUN, 1, 0}, {INPUT, 1, 0}};
-	int offset = parse(argv[3]), n = FIXED;
+	int head, offset = parse(argv[3], &head), n = FIXED;
 	word there = 0; /* before anything takes a number that is free */
 	for (int fd = RL; fd < MORE + MOST && fd < 63; fd++)
 		if (is_open(fd)) {
@@ -260,7 +261,7 @@ __attribute__((used)) void begin(long *stack)
 				there &= ~(1UL << p[i].fd);
 				p[i].fd = -1;
 			}
-		if (p[4].revents && packet())
+		if (p[4].revents && packet(head))
 			become(argv, env, there | 1UL << PACKET);
 		for (int i = 3; i < n; i++)
 			if (i != 4 && p[i].revents)
