@@ -139,10 +139,11 @@ func List(d storage.Dirs) ([]*Info, error) {
 		return nil, err
 	}
 	found, errs := make([]*Info, len(entries)), make([]error, len(entries))
+	known := openListing(d, len(entries))
 	var next atomic.Int64
 	work := func() {
 		for n := int(next.Add(1)) - 1; n < len(entries); n = int(next.Add(1)) - 1 {
-			found[n], errs[n] = look(entries[n])
+			found[n], errs[n] = known.look(n, entries[n])
 		}
 	}
 	var others sync.WaitGroup
@@ -151,6 +152,7 @@ func List(d storage.Dirs) ([]*Info, error) {
 	}
 	work()
 	others.Wait()
+	known.close(entries, found)
 	list := found[:0]
 	for n, info := range found {
 		if errs[n] == nil {

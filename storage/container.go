@@ -155,23 +155,21 @@ func (c *Container) Remove() error {
 // before with the directory of each. The paths it returns hold files of other
 // ids: they are removed in the user namespace.
 func (d Dirs) Heal(before func(dir string)) (mapped []string, err error) {
-	entries, err := os.ReadDir(d.containers())
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
+	names, err := d.directories()
 	if err != nil {
 		return nil, fmt.Errorf("looking for dead containers: %w", err)
 	}
 	some := false
-	for _, e := range entries {
-		dir, buried := path.Join(d.containers(), e.Name()), true
-		switch path.Ext(e.Name()) {
-		case transientSuffix:
-			dir, buried, err = bury(dir, before)
-		case deadSuffix:
-			dir, err = remove(dir)
-		default:
+	for _, name := range names {
+		suffix := path.Ext(name)
+		if suffix != transientSuffix && suffix != deadSuffix {
 			continue
+		}
+		dir, buried := path.Join(d.containers(), name), true
+		if suffix == transientSuffix {
+			dir, buried, err = bury(dir, before)
+		} else {
+			dir, err = remove(dir)
 		}
 		if err != nil && !errors.Is(err, unix.EROFS) {
 			mapped = append(mapped, dir)
