@@ -43,6 +43,10 @@ func (l listing[T]) print(w io.Writer, format string, rows []T, whole any) error
 	if done, err := l.printPlain(w, format, table, rows); done {
 		return err
 	}
+	return l.printTemplate(w, format, table, rows)
+}
+
+func (l listing[T]) printTemplate(w io.Writer, format string, table bool, rows []T) error {
 	one, err := parseTemplate(format)
 	if err != nil {
 		return err

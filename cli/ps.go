@@ -6,7 +6,6 @@ import (
 	"io"
 	"runtime/debug"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -139,7 +138,7 @@ func (o *listingOptions) list(host container.Host) ([]*container.Info, error) {
 	if err != nil {
 		return nil, err
 	}
-	sort.Slice(list, func(i, j int) bool { return list[i].Created.After(list[j].Created) })
+	slices.SortFunc(list, func(a, b *container.Info) int { return b.Created.Compare(a.Created) })
 	tests, err := psFilters(o.filters, list)
 	if err != nil {
 		return nil, usageError{Text: err.Error(), Command: "ps"}

@@ -32,7 +32,9 @@ type listing struct {
 	known map[string]listed
 	until time.Time // what changed later is left out
 
-	used []listed // by the number of the container in the list; without packed: to be packed
+	// By the number of the container in the list:
+	used  []listed // without packed: to be packed
+	infos []Info   // made at once, as they are large
 }
 
 type listed struct {
@@ -41,17 +43,18 @@ type listed struct {
 }
 
 // openListing reads it for a list of so many containers.
-func openListing(d storage.Dirs, count int) *listing {
+func openListing(d storage.Dirs, count int, now time.Time) *listing {
 	if count < worthListing {
 		return nil
 	}
-	now := time.Now()
 	place, ok := d.OpenPlace()
 	if !ok {
 		return nil
 	}
 	l := &listing{dirs: d, place: place, until: now.Add(-settledFor), used: make([]listed, count)}
-	l.known = decodeListing(d.Listing(), l.head())
+	if l.known = decodeListing(d.Listing(), l.head()); len(l.known) > count/2 {
+		l.infos = make([]Info, count)
+	}
 	return l
 }
 
@@ -70,7 +73,13 @@ func (l *listing) look(n int, e storage.Entry) (*Info, error) {
 	name := path.Base(e.Dir)
 	stamp, ok := l.place.Stamp(name)
 	if found, known := l.known[name]; ok && known && found.stamp == stamp {
-		if info := unpackInfo(e, found.packed); info != nil {
+		var info *Info
+		if l.infos != nil {
+			info = &l.infos[n]
+		} else {
+			info = &Info{}
+		}
+		if info.unpack(e, found.packed) {
 			l.used[n] = found
 			return info, nil
 		}
@@ -208,30 +217,28 @@ func packInfo(i *Info) string {
 			return ""
 		}
 	}
-	if len(b) > mostPacked || !reflect.DeepEqual(unpackInfo(i.Entry, string(b)), i) {
+	var back Info
+	if len(b) > mostPacked || !back.unpack(i.Entry, string(b)) || !reflect.DeepEqual(&back, i) {
 		return ""
 	}
 	return string(b)
 }
 
-// unpackInfo gives nil for what packInfo did not make.
-func unpackInfo(e storage.Entry, packed string) *Info {
+// unpack fills a zero Info; not ok: packInfo has not made that.
+func (i *Info) unpack(e storage.Entry, packed string) (ok bool) {
 	if packed == "" || packed[0] > 1 || len(packed) > mostPacked {
-		return nil
+		return false
 	}
-	info := &Info{Entry: e, Status: StatusCreated}
+	i.Entry, i.Status = e, StatusCreated
 	if packed[0] == 1 {
-		info.Status = StatusExited
+		i.Status = StatusExited
 	}
 	f, u := infoForm(), &unpacker{text: packed[1:]}
-	f.record.unpack(u, reflect.ValueOf(&info.Record).Elem())
-	f.state.unpack(u, reflect.ValueOf(&info.State).Elem())
-	f.ended.unpack(u, reflect.ValueOf(&info.Ended).Elem())
-	if u.bad || u.text != "" {
-		return nil
+	f.record.unpack(u, reflect.ValueOf(&i.Record).Elem())
+	f.state.unpack(u, reflect.ValueOf(&i.State).Elem())
+	f.ended.unpack(u, reflect.ValueOf(&i.Ended).Elem())
+	if i.Options.Slirp.MTU == 0 {
+		i.Options.Slirp = netconfig.Default()
 	}
-	if info.Options.Slirp.MTU == 0 {
-		info.Options.Slirp = netconfig.Default()
-	}
-	return info
+	return !u.bad && u.text == ""
 }

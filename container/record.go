@@ -133,13 +133,15 @@ func gone(err error, ref string) error {
 
 // List gives all containers. One that is removed meanwhile is left out, and
 // one that is just being made.
-func List(d storage.Dirs) ([]*Info, error) {
+func List(d storage.Dirs) ([]*Info, error) { return listAt(d, time.Now()) }
+
+func listAt(d storage.Dirs, now time.Time) ([]*Info, error) {
 	entries, err := d.Containers()
 	if err != nil {
 		return nil, err
 	}
 	found, errs := make([]*Info, len(entries)), make([]error, len(entries))
-	known := openListing(d, len(entries))
+	known := openListing(d, len(entries), now)
 	var next atomic.Int64
 	work := func() {
 		for n := int(next.Add(1)) - 1; n < len(entries); n = int(next.Add(1)) - 1 {
