@@ -206,6 +206,23 @@ func TestListingSettles(t *testing.T) {
 	}
 }
 
+// What can become something else without a change of the directory is not for the cache, nor what a killed rl has left to be cleared.
+func TestLasting(t *testing.T) {
+	final := Ended{Code: 1, Finished: time.Unix(5, 0)}
+	again := final
+	again.Again = true
+	for want, list := range map[bool][]Info{
+		true:  {{Status: StatusCreated}, {Status: StatusExited, Ended: final}},
+		false: {{Status: StatusRunning}, {Status: StatusPaused}, {Status: StatusRestarting, Ended: again}, {Status: StatusExited, Ended: again}, {Status: StatusExited, Ended: Ended{Code: Killed, Error: "rl was killed"}}},
+	} {
+		for _, i := range list {
+			if i.lasting() != want {
+				t.Errorf("%s, %+v: %v", i.Status, i.Ended, !want)
+			}
+		}
+	}
+}
+
 // A cache that is worth nothing, or little, is not written.
 func TestListingFew(t *testing.T) {
 	s := newShelf(t, worthListing-1)
@@ -229,7 +246,7 @@ func TestListingSpoiled(t *testing.T) {
 	s.list(s.later())
 	text := s.dirs.Listing()
 	file := filepath.Join(s.dirs.Data, "containers.list")
-	head := (&listing{place: storage.Place{}}).head()
+	head := (&listing{}).head()
 	for n := 0; n < len(text); n += 61 {
 		other := slices.Clone(text)
 		other[n] ^= 0x20
