@@ -15,6 +15,7 @@ import (
 	"containers/rl/cli/flags"
 	"containers/rl/cli/start"
 	"containers/rl/container"
+	"containers/rl/storage"
 )
 
 // listingOptions are the flags of ps (podman-ps(1), docker-ps(1)).
@@ -104,11 +105,11 @@ func (o *listingOptions) check() (seconds uint64, err error) {
 }
 
 func (o *listingOptions) show(s Streams) error {
-	host, err := start.OpenHost()
+	host, entries, err := start.ListHost()
 	if err != nil {
 		return err
 	}
-	list, err := o.list(host)
+	list, err := o.list(host, entries)
 	if err != nil {
 		return err
 	}
@@ -133,8 +134,8 @@ func (o *listingOptions) show(s Streams) error {
 }
 
 // list gives those that are asked for, the newest first.
-func (o *listingOptions) list(host container.Host) ([]*container.Info, error) {
-	list, err := container.List(host.Dirs)
+func (o *listingOptions) list(host container.Host, entries []storage.Entry) ([]*container.Info, error) {
+	list, err := container.ListOf(host.Dirs, entries, time.Now())
 	if err != nil {
 		return nil, err
 	}

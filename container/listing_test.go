@@ -76,7 +76,11 @@ func (s shelf) inPlace(n int, name, text string) {
 
 func (s shelf) list(now time.Time) map[string]*Info {
 	s.Helper()
-	list, err := listAt(s.dirs, now)
+	entries, err := s.dirs.Containers()
+	if err != nil {
+		s.Fatal(err)
+	}
+	list, err := ListOf(s.dirs, entries, now)
 	if err != nil {
 		s.Fatal(err)
 	}

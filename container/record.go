@@ -133,13 +133,17 @@ func gone(err error, ref string) error {
 
 // List gives all containers. One that is removed meanwhile is left out, and
 // one that is just being made.
-func List(d storage.Dirs) ([]*Info, error) { return listAt(d, time.Now()) }
-
-func listAt(d storage.Dirs, now time.Time) ([]*Info, error) {
+func List(d storage.Dirs) ([]*Info, error) {
 	entries, err := d.Containers()
 	if err != nil {
 		return nil, err
 	}
+	return ListOf(d, entries, time.Now())
+}
+
+// ListOf gives those that were found already. What it keeps of them for later
+// is what was settled by now.
+func ListOf(d storage.Dirs, entries []storage.Entry, now time.Time) ([]*Info, error) {
 	found, errs := make([]*Info, len(entries)), make([]error, len(entries))
 	known := openListing(d, len(entries), now)
 	var next atomic.Int64

@@ -155,9 +155,16 @@ func (c *Container) Remove() error {
 // before with the directory of each. The paths it returns hold files of other
 // ids: they are removed in the user namespace.
 func (d Dirs) Heal(before func(dir string)) (mapped []string, err error) {
+	mapped, _, err = d.HealList(before)
+	return mapped, err
+}
+
+// HealList gives the containers as well, as the directory of many takes a while
+// to read. What it has removed is among them, as if it were gone since.
+func (d Dirs) HealList(before func(dir string)) (mapped []string, all []Entry, err error) {
 	names, err := d.directories()
 	if err != nil {
-		return nil, fmt.Errorf("looking for dead containers: %w", err)
+		return nil, nil, fmt.Errorf("looking for dead containers: %w", err)
 	}
 	some := false
 	for _, name := range names {
@@ -179,7 +186,7 @@ func (d Dirs) Heal(before func(dir string)) (mapped []string, err error) {
 	if some {
 		d.sweepNames()
 	}
-	return mapped, nil
+	return mapped, d.entries(names), nil
 }
 
 // bury removes a container's directory unless someone holds its lock. The

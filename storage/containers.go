@@ -34,13 +34,17 @@ func (d Dirs) Containers() ([]Entry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing containers: %w", err)
 	}
+	return d.entries(names), nil
+}
+
+func (d Dirs) entries(names []string) []Entry {
 	list, place := make([]Entry, 0, len(names)), d.containers()+"/"
 	for _, name := range names {
 		if !strings.HasSuffix(name, deadSuffix) {
 			list = append(list, Entry{ID: strings.TrimSuffix(name, transientSuffix), Dir: place + name})
 		}
 	}
-	return list, nil
+	return list
 }
 
 // directories are those of containers, and what is left of them, in no order.
