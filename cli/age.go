@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -55,7 +56,7 @@ func duration(d time.Duration) string {
 	}{{"seconds", time.Second, time.Minute}, {"minutes", time.Minute, time.Hour}, {"hours", time.Hour, 2 * day}, {"days", day, 14 * day},
 		{"weeks", 7 * day, 60 * day}, {"months", 30 * day, 730 * day}} {
 		if d < unit.until {
-			return fmt.Sprintf("%d %s", d/unit.long, unit.name)
+			return strconv.FormatInt(int64(d/unit.long), 10) + " " + unit.name
 		}
 	}
 	return fmt.Sprintf("%d years", d/(365*day))

@@ -8,7 +8,6 @@ import (
 	"io"
 	"regexp"
 	"strings"
-	"text/tabwriter"
 
 	// The standard library's, but for calls of methods by name: for those the
 	// linker keeps all methods of all types, a fifth of the binary.
@@ -41,6 +40,13 @@ func (l listing[T]) print(w io.Writer, format string, rows []T, whole any) error
 	} else if table {
 		format = strings.ReplaceAll(text, "}} {{", "}}\t{{") // as podman has it
 	}
+	if done, err := l.printPlain(w, format, table, rows); done {
+		return err
+	}
+	return l.printTemplate(w, format, table, rows)
+}
+
+func (l listing[T]) printTemplate(w io.Writer, format string, table bool, rows []T) error {
 	one, err := parseTemplate(format)
 	if err != nil {
 		return err
@@ -50,7 +56,7 @@ func (l listing[T]) print(w io.Writer, format string, rows []T, whole any) error
 		return errors.Join(l.each(out, one, format, rows), out.Flush())
 	}
 	out := bufio.NewWriter(w) // a tabwriter writes each cell, and each space before it
-	columns := tabwriter.NewWriter(out, 10, 1, 2, ' ', 0)
+	columns := newColumns(out)
 	if !l.noHead {
 		if err := execute(columns, one, l.heads()); err != nil {
 			return err
@@ -111,12 +117,16 @@ const (
 	labelsOf  = "labels of the row" // no name that a template can give
 )
 
-// parseTemplate knows docker's functions, and \t and \n as the shell leaves
-// them. A field that is not there is an error.
+// unescape reads \t and \n as the shell leaves them.
+func unescape(text string) string {
+	text = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), `\n`) // each row ends so
+	return strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(text)
+}
+
+// parseTemplate knows docker's functions. A field that is not there is an error.
 func parseTemplate(text string) (*template.Template, error) {
 	given := text
-	text = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), `\n`) // each row ends so
-	text = strings.NewReplacer(`\t`, "\t", `\n`, "\n", labelCall, "label . ").Replace(text)
+	text = strings.ReplaceAll(unescape(text), labelCall, "label . ")
 	one, err := template.New("format").Option("missingkey=error").Funcs(template.FuncMap{
 		"json": func(v any) (string, error) {
 			var b strings.Builder

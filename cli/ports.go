@@ -49,7 +49,7 @@ func comparePorts(a, b string) int {
 }
 
 // portName is PORT/PROTOCOL.
-func portName(p config.Port) string { return fmt.Sprintf("%d/%s", p.Port, p.Protocol) }
+func portName(p config.Port) string { return strconv.Itoa(int(p.Port)) + "/" + p.Protocol }
 
 // hostAddress: nothing is all addresses, which docker and podman write so.
 func hostAddress(p config.Port) string {
@@ -64,7 +64,11 @@ func hostAddress(p config.Port) string {
 
 // sortedPorts are a container's published ports by their numbers inside.
 func sortedPorts(i *container.Info) []config.Port {
-	list := slices.Clone(i.Options.Ports)
+	list := i.Options.Ports
+	if len(list) < 2 {
+		return list
+	}
+	list = slices.Clone(list)
 	slices.SortStableFunc(list, func(a, b config.Port) int {
 		return cmp.Or(comparePorts(portName(a), portName(b)), strings.Compare(a.Host, b.Host), cmp.Compare(a.HostPort, b.HostPort))
 	})
@@ -88,6 +92,9 @@ func (e exposer) of(i *container.Info) []string {
 			e[i.ImageID] = list
 		}
 	}
+	if len(list) == 0 && len(i.Options.Exposed) == 0 {
+		return nil
+	}
 	list = append(slices.Clone(list), i.Options.Exposed...)
 	slices.SortFunc(list, comparePorts)
 	return slices.Compact(list)
@@ -95,9 +102,12 @@ func (e exposer) of(i *container.Info) []string {
 
 // portsText is the column of ps: 0.0.0.0:8080->80/tcp, 9000-9002/udp.
 func portsText(i *container.Info, exposed []string) string {
+	if len(i.Options.Ports) == 0 && len(exposed) == 0 {
+		return ""
+	}
 	var texts []string
 	for _, g := range portGroups(sortedPorts(i)) {
-		texts = append(texts, fmt.Sprintf("%s:%s->%s/%s", hostAddress(g.Port), span(g.HostPort, g.size), span(g.Port.Port, g.size), g.Protocol))
+		texts = append(texts, hostAddress(g.Port)+":"+span(g.HostPort, g.size)+"->"+span(g.Port.Port, g.size)+"/"+g.Protocol)
 	}
 	var bare []config.Port
 	for _, name := range exposed {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 
@@ -149,7 +150,7 @@ func (r psRow) status() string {
 		if i.Ended.Finished.IsZero() {
 			return fmt.Sprintf("Exited (%d)", i.Ended.Code) + health
 		}
-		return fmt.Sprintf("Exited (%d) %s", i.Ended.Code, ago(i.Ended.Finished)) + health
+		return "Exited (" + strconv.Itoa(i.Ended.Code) + ") " + ago(i.Ended.Finished) + health
 	}
 	return "Created"
 }

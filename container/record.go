@@ -138,11 +138,18 @@ func List(d storage.Dirs) ([]*Info, error) {
 	if err != nil {
 		return nil, err
 	}
+	return ListOf(d, entries, time.Now())
+}
+
+// ListOf gives those that were found already. What it keeps of them for later
+// is what was settled by now.
+func ListOf(d storage.Dirs, entries []storage.Entry, now time.Time) ([]*Info, error) {
 	found, errs := make([]*Info, len(entries)), make([]error, len(entries))
+	known := openListing(d, len(entries), now)
 	var next atomic.Int64
 	work := func() {
 		for n := int(next.Add(1)) - 1; n < len(entries); n = int(next.Add(1)) - 1 {
-			found[n], errs[n] = look(entries[n])
+			found[n], errs[n] = known.look(n, entries[n])
 		}
 	}
 	var others sync.WaitGroup
@@ -151,6 +158,7 @@ func List(d storage.Dirs) ([]*Info, error) {
 	}
 	work()
 	others.Wait()
+	known.close(entries, found)
 	list := found[:0]
 	for n, info := range found {
 		if errs[n] == nil {

@@ -155,23 +155,28 @@ func (c *Container) Remove() error {
 // before with the directory of each. The paths it returns hold files of other
 // ids: they are removed in the user namespace.
 func (d Dirs) Heal(before func(dir string)) (mapped []string, err error) {
-	entries, err := os.ReadDir(d.containers())
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
+	mapped, _, err = d.HealList(before)
+	return mapped, err
+}
+
+// HealList gives the containers as well, as the directory of many takes a while
+// to read. What it has removed is among them, as if it were gone since.
+func (d Dirs) HealList(before func(dir string)) (mapped []string, all []Entry, err error) {
+	names, err := d.directories()
 	if err != nil {
-		return nil, fmt.Errorf("looking for dead containers: %w", err)
+		return nil, nil, fmt.Errorf("looking for dead containers: %w", err)
 	}
 	some := false
-	for _, e := range entries {
-		dir, buried := path.Join(d.containers(), e.Name()), true
-		switch path.Ext(e.Name()) {
-		case transientSuffix:
-			dir, buried, err = bury(dir, before)
-		case deadSuffix:
-			dir, err = remove(dir)
-		default:
+	for _, name := range names {
+		suffix := path.Ext(name)
+		if suffix != transientSuffix && suffix != deadSuffix {
 			continue
+		}
+		dir, buried := path.Join(d.containers(), name), true
+		if suffix == transientSuffix {
+			dir, buried, err = bury(dir, before)
+		} else {
+			dir, err = remove(dir)
 		}
 		if err != nil && !errors.Is(err, unix.EROFS) {
 			mapped = append(mapped, dir)
@@ -181,7 +186,7 @@ func (d Dirs) Heal(before func(dir string)) (mapped []string, err error) {
 	if some {
 		d.sweepNames()
 	}
-	return mapped, nil
+	return mapped, d.entries(names), nil
 }
 
 // bury removes a container's directory unless someone holds its lock. The

@@ -30,25 +30,34 @@ func (e Entry) Transient() bool { return strings.HasSuffix(e.Dir, transientSuffi
 // Containers lists the directories of all containers, in no order. It takes no
 // lock: one may be gone when it is looked at.
 func (d Dirs) Containers() ([]Entry, error) {
+	names, err := d.directories()
+	if err != nil {
+		return nil, fmt.Errorf("listing containers: %w", err)
+	}
+	return d.entries(names), nil
+}
+
+func (d Dirs) entries(names []string) []Entry {
+	list, place := make([]Entry, 0, len(names)), d.containers()+"/"
+	for _, name := range names {
+		if !strings.HasSuffix(name, deadSuffix) {
+			list = append(list, Entry{ID: strings.TrimSuffix(name, transientSuffix), Dir: place + name})
+		}
+	}
+	return list
+}
+
+// directories are those of containers, and what is left of them, in no order.
+func (d Dirs) directories() ([]string, error) {
 	dir, err := os.Open(d.containers())
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("listing containers: %w", err)
+		return nil, err
 	}
 	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
-	if err != nil {
-		return nil, fmt.Errorf("listing containers: %w", err)
-	}
-	var list []Entry
-	for _, name := range names {
-		if !strings.HasSuffix(name, deadSuffix) {
-			list = append(list, d.entry(name))
-		}
-	}
-	return list, nil
+	return dir.Readdirnames(-1)
 }
 
 func (d Dirs) entry(name string) Entry {

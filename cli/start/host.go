@@ -22,17 +22,23 @@ func findHost() (h container.Host, err error) {
 
 // OpenHost does so, and clears what the dead left.
 func OpenHost() (container.Host, error) {
+	h, _, err := ListHost()
+	return h, err
+}
+
+// ListHost gives the containers as well.
+func ListHost() (container.Host, []storage.Entry, error) {
 	h, err := findHost()
 	if err != nil {
-		return h, err
+		return h, nil, err
 	}
-	left, err := h.Dirs.Heal(container.Unlimit)
+	left, all, err := h.Dirs.HealList(container.Unlimit)
 	if err == nil {
 		// What cannot be removed stays for a later command: the helper has said
 		// why, and what was asked for may not mind.
 		_ = container.RemoveMapped(h.IDs, left...)
 	}
-	return h, err
+	return h, all, err
 }
 
 // Directories finds the user's directories. Without HOME, as in a bare
