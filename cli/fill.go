@@ -10,12 +10,13 @@ import (
 	"io"
 	"os"
 	"path"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"containers/rl/container"
 	"containers/rl/image"
-	"containers/rl/storage"
 )
 
 // fillInside is the second self that gives new volumes their content and
@@ -75,10 +76,20 @@ func mountLayers(layers []string, scratch, dir string) error {
 	return mountImage(append(append([]string{}, layers...), empty), dir)
 }
 
-// mountImage mounts directories as one, for reading.
+// mountImage mounts directories as one, for reading. They are named by
+// descriptor: so any number of names fits in the page that mount(2) takes.
 func mountImage(dirs []string, dir string) error {
-	base, options := storage.OverlayOf(dirs, "", "")
-	if err := errors.Join(os.Chdir(base), unix.Mount("overlay", dir, "overlay", unix.MS_RDONLY, options), os.Chdir("/")); err != nil {
+	var names []string
+	for _, layer := range dirs {
+		fd, err := unix.Open(layer, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return &os.PathError{Op: "opening", Path: layer, Err: err}
+		}
+		defer unix.Close(fd)
+		names = append(names, strconv.Itoa(fd))
+	}
+	options := "lowerdir=" + strings.Join(names, ":") + ",userxattr"
+	if err := errors.Join(os.Chdir("/proc/self/fd"), unix.Mount("overlay", dir, "overlay", unix.MS_RDONLY, options), os.Chdir("/")); err != nil {
 		return fmt.Errorf("mounting overlay on %s: %w", dir, err)
 	}
 	return nil

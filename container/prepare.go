@@ -43,7 +43,9 @@ func prepare(h Host, o *Options, c *storage.Container, j *joined) (*storage.Cont
 	if p.files.merged = c.Merged; o.rare().RootfsOverlay {
 		c.Lower = o.Rootfs
 	}
-	p.files.layers, p.files.overlay = c.OverlayOptions(o.Remove)
+	if p.files.layers, p.files.overlay, err = c.OverlayOptions(o.Remove); err != nil {
+		return c, p, err
+	}
 	if user := spec.Process.User; !mapped(h.IDs, user) {
 		return c, p, fmt.Errorf("user %d:%d: not in the container's id map; %s", user.UID, user.GID, first(h.Notice, "its ids end below"))
 	}

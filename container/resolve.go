@@ -106,9 +106,11 @@ func (p *plan) imageMount(m specs.Mount, c *storage.Container, n int) (specs.Mou
 	if slices.Contains(m.Options, "rw-image") {
 		upper, work, access = place+"/upper", place+"/work", "rw"
 	}
-	err = makeDirs(img.RootMode(), place+"/empty", place+"/upper", place+"/work")
-	m.Source, m.Options = overlayOptions(dirs, upper, work, []string{access})
+	if err := makeDirs(img.RootMode(), place+"/empty", place+"/upper", place+"/work"); err != nil {
+		return m, err
+	}
 	m.Type = "overlay"
+	m.Source, m.Options, err = overlayOptions(dirs, upper, work, place, []string{access})
 	return m, err
 }
 
@@ -123,22 +125,23 @@ func (p *plan) overlayMount(m specs.Mount, c *storage.Container, n int) (specs.M
 	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return m, fmt.Errorf("mounting an overlay of %s: %w", m.Source, unix.ENOTDIR)
 	}
+	place := fmt.Sprintf("%s/%s%d", c.Dir, overlayPlace, n)
 	if upper == "" {
-		place := fmt.Sprintf("%s/%s%d", c.Dir, overlayPlace, n)
 		upper, work = place+"/upper", place+"/work"
 		if err := errors.Join(p.clear(place), makeDirs(directoryMode(st.Mode), upper, work)); err != nil {
 			return m, err
 		}
 	}
+	var err error
 	m.Type = "overlay"
-	m.Source, m.Options = overlayOptions([]string{m.Source}, upper, work, []string{"nosuid", "nodev"})
-	return m, nil
+	m.Source, m.Options, err = overlayOptions([]string{m.Source}, upper, work, place, []string{"nosuid", "nodev"})
+	return m, err
 }
 
 // overlayOptions are given in one piece: a comma in a path is quoted there.
-func overlayOptions(dirs []string, upper, work string, more []string) (base string, options []string) {
-	base, data := storage.OverlayOf(dirs, upper, work)
-	return base, append(more, data)
+func overlayOptions(dirs []string, upper, work, place string, more []string) (base string, options []string, err error) {
+	base, data, err := storage.OverlayOf(dirs, upper, work, "", place+"/l")
+	return base, append(more, data), err
 }
 
 // clear removes what an earlier run left.

@@ -86,9 +86,9 @@ func (i *Info) enter(h Host) (e *Enter, err error) {
 	}
 	if e.Tree.Root = i.Options.Rootfs; e.Tree.Root == "" {
 		e.Tree.Upper, e.Tree.Merged = e.storage.Upper, e.storage.Merged
-		e.Tree.Base, e.Tree.Overlay = e.storage.OverlayOptions(false)
+		e.Tree.Base, e.Tree.Overlay, err = e.storage.OverlayOptions(false)
 	}
-	return e, nil
+	return e, err
 }
 
 // Meanwhile is the error of work in a container's files: that the container was

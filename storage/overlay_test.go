@@ -42,7 +42,10 @@ func inNamespace(t *testing.T) bool {
 // mountRoot mounts a container's root as the start does.
 func mountRoot(t *testing.T, c *Container, volatile bool) {
 	t.Helper()
-	base, options := c.OverlayOptions(volatile)
+	base, options, err := c.OverlayOptions(volatile)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Chdir(base)
 	if err := unix.Mount("overlay", c.Merged, "overlay", 0, options); err != nil {
 		t.Fatalf("mounting with %s: %v", options, err)
@@ -88,23 +91,60 @@ func TestOverlayPaths(t *testing.T) {
 	}
 }
 
-// TestOverlayManyLayers: docker allows 127 layers; their options must fit in a page.
+// TestOverlayManyLayers: the kernel takes 500 layers, and one page of options.
 func TestOverlayManyLayers(t *testing.T) {
 	if !inNamespace(t) {
 		return
 	}
-	d := Dirs{Data: filepath.Join(t.TempDir(), strings.Repeat("long", 30))}
-	img := &Image{}
-	for i := range 127 {
-		img.Layers = append(img.Layers, mkdir(t, 0o755, d.Graph(), "overlay/l", fmt.Sprintf("ABCDEFGHIJKLMNOPQRSTUVW%03d", i)))
+	for _, count := range []int{127, 300, 500} {
+		t.Run(fmt.Sprint(count), func(t *testing.T) {
+			d := Dirs{Data: filepath.Join(t.TempDir(), strings.Repeat("long:", 30))}
+			img := &Image{}
+			for i := range count {
+				dir := mkdir(t, 0o755, d.Graph(), "overlay/l", fmt.Sprintf("ABCDEFGHIJKLMNOPQRSTUVW%03d", i))
+				for _, name := range []string{fmt.Sprint(i), "topmost"} {
+					if err := os.WriteFile(filepath.Join(dir, name), fmt.Append(nil, i), 0o644); err != nil {
+						t.Fatal(err)
+					}
+				}
+				img.Layers = append(img.Layers, dir)
+			}
+			c, err := d.CreateContainer(strings.Repeat("0123456789abcdef", 4), "", img)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if links := filepath.Join(c.Dir, "l"); count > 127 { // left by an earlier start, of an image under another name
+				mkdir(t, 0o700, links)
+				if err := os.Symlink("/nowhere", filepath.Join(links, "0")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range 2 {
+				mountRoot(t, c, false)
+				for i := range count {
+					if !exists(filepath.Join(c.Merged, fmt.Sprint(i))) {
+						t.Errorf("layer %d is not there", i)
+					}
+				}
+				if text, err := os.ReadFile(filepath.Join(c.Merged, "topmost")); string(text) != "0" {
+					t.Errorf("of a name that all layers have, that of %s is seen: %v", text, err)
+				}
+				if err := unix.Unmount(c.Merged, unix.MNT_DETACH); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if few := count == 127; exists(filepath.Join(c.Dir, "l")) == few {
+				t.Errorf("short links are there: %v", !few)
+			}
+		})
 	}
-	c, err := d.CreateContainer(strings.Repeat("0123456789abcdef", 4), "", img)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mountRoot(t, c, true)
-	if !exists(filepath.Join(c.Merged, "file")) {
-		t.Error("the layers are not there")
+}
+
+func TestOverlayTooManyLayers(t *testing.T) {
+	c := create(t, testDirs(t), "id", "", true)
+	c.image = &Image{Layers: make([]string, 501)}
+	if _, _, err := c.OverlayOptions(false); err == nil || !strings.Contains(err.Error(), "500") {
+		t.Errorf("501 layers: %v", err)
 	}
 }
 
