@@ -45,6 +45,7 @@ type listed struct {
 // openListing reads it for a list of so many containers.
 func openListing(d storage.Dirs, count int, now time.Time) *listing {
 	if count < worthListing {
+		d.RemoveListing()
 		return nil
 	}
 	place, ok := d.OpenPlace()

@@ -242,6 +242,15 @@ func TestListingFew(t *testing.T) {
 	if before == nil || !bytes.Equal(before, s.dirs.Listing()) {
 		t.Error("written anew for one")
 	}
+	for n := range 40 {
+		if err := os.RemoveAll(s.dir(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.list(s.later())
+	if s.dirs.Listing() != nil {
+		t.Error("left when there were few")
+	}
 }
 
 // Whatever became of the cache, a list is what the files say.

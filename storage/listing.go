@@ -91,6 +91,9 @@ func (d Dirs) Listing() []byte {
 	return text
 }
 
+// RemoveListing removes the cache, where there is nothing to be gained by it.
+func (d Dirs) RemoveListing() { _ = unix.Unlink(path.Join(d.Data, listingFile)) }
+
 // SetListing replaces the cache, if that can be done. Of two that do so at once
 // one does; what they could spoil between them shows by the sum in the text.
 func (d Dirs) SetListing(text []byte) {
