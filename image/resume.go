@@ -1,0 +1,169 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	mostResumes = 5                      // without a byte in between
+	firstPause  = 500 * time.Millisecond // before the second resumption; then twice as long each time
+	quiet       = 20 * time.Second       // without a byte: the connection is taken for dead, and the transfer goes on over another
+)
+
+// resuming goes on with a body whose transfer broke off, at the byte where it
+// did (RFC 9110, section 14: Range). Who reads it hashes it, so that a registry
+// which has something else there by now is found out.
+type resuming struct {
+	http.RoundTripper
+	pause func(context.Context, time.Duration) error
+	quiet time.Duration
+}
+
+func (t resuming) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := t.RoundTripper.RoundTrip(r)
+	if err != nil || r.Method != http.MethodGet || answer.StatusCode != http.StatusOK || answer.Uncompressed ||
+		r.Header.Get("Range") != "" || strings.EqualFold(answer.Header.Get("Accept-Ranges"), "none") {
+		return answer, err
+	}
+	answer.Body = newResumable(t, r, answer.Body)
+	return answer, nil
+}
+
+// resumable is such a body. Read and Close may be called side by side.
+type resumable struct {
+	t       resuming
+	request *http.Request
+	timer   *time.Timer
+
+	mu     sync.Mutex // of what follows
+	body   io.ReadCloser
+	closed bool
+
+	at    int64 // bytes that were read
+	tries int   // since the last of them
+}
+
+func newResumable(t resuming, r *http.Request, body io.ReadCloser) *resumable {
+	b := &resumable{t: t, request: r, body: body}
+	b.timer = time.AfterFunc(t.quiet, b.cut)
+	return b
+}
+
+// cut ends a connection that says nothing, and with it the Read that waits.
+func (b *resumable) cut() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.body.Close()
+}
+
+func (b *resumable) Close() error {
+	b.timer.Stop()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	return b.body.Close()
+}
+
+func (b *resumable) current() (body io.ReadCloser, closed bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.body, b.closed
+}
+
+func (b *resumable) Read(p []byte) (int, error) {
+	for {
+		body, _ := b.current()
+		b.timer.Reset(b.t.quiet)
+		n, err := body.Read(p)
+		b.timer.Stop() // who reads may take its time
+		b.at += int64(n)
+		if n > 0 {
+			b.tries = 0
+			if !errors.Is(err, io.EOF) {
+				err = nil // it comes again
+			}
+		}
+		if err == nil || errors.Is(err, io.EOF) {
+			return n, err
+		}
+		if err := b.resume(err); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// resume puts another body in the place of the one that failed, or says why it
+// cannot: broke, where the server gave no other reason.
+func (b *resumable) resume(broke error) error {
+	ctx := b.request.Context()
+	for ; b.tries < mostResumes; b.tries++ {
+		if _, closed := b.current(); closed || ctx.Err() != nil {
+			return broke
+		}
+		if b.tries > 0 && b.t.pause(ctx, firstPause<<(b.tries-1)) != nil {
+			return broke
+		}
+		body, again, err := b.open(ctx)
+		if err == nil {
+			b.tries++
+			return b.replace(body, broke)
+		}
+		if !again {
+			return fmt.Errorf("%w; going on at byte %d: %w", broke, b.at, err)
+		}
+	}
+	return fmt.Errorf("%w; it broke off %d times at byte %d", broke, mostResumes, b.at)
+}
+
+func (b *resumable) replace(body io.ReadCloser, broke error) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		body.Close()
+		return broke
+	}
+	b.body.Close()
+	b.body = body
+	return nil
+}
+
+// open asks for the rest. again says that another try may help.
+func (b *resumable) open(ctx context.Context) (body io.ReadCloser, again bool, err error) {
+	r := b.request.Clone(ctx)
+	r.Header.Set("Range", fmt.Sprintf("bytes=%d-", b.at))
+	answer, err := b.t.RoundTripper.RoundTrip(r)
+	if err != nil {
+		return nil, true, err
+	}
+	switch {
+	case answer.StatusCode == http.StatusPartialContent && strings.HasPrefix(answer.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", b.at)):
+		return answer.Body, false, nil
+	case answer.StatusCode == http.StatusOK: // a server without ranges begins anew
+		if _, err := io.CopyN(io.Discard, answer.Body, b.at); err != nil {
+			answer.Body.Close()
+			return nil, true, err
+		}
+		return answer.Body, false, nil
+	}
+	answer.Body.Close()
+	return nil, answer.StatusCode >= http.StatusInternalServerError || answer.StatusCode == http.StatusTooManyRequests, errors.New(answer.Status)
+}
+
+// sleep is time.Sleep that ends with the context.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
