@@ -63,11 +63,7 @@ func Load(ctx context.Context, o LoadOptions) (list []Loaded, err error) {
 	defer func() { err = errors.Join(err, store.Close()) }()
 	for _, img := range images {
 		p := &pull{o: PullOptions{Progress: o.Progress, SingleID: o.SingleID}, img: img, store: store, layers: img.layers, diffs: img.diffs}
-		top, err := p.run(ctx)
-		if err != nil {
-			return list, err
-		}
-		stored, err := store.PutImage(layers.Image{Names: img.names, Config: img.config, Manifest: img.manifest, Digest: digest.FromBytes(img.manifest), Layer: top})
+		stored, err := p.into(ctx, layers.Image{Names: img.names, Config: img.config, Manifest: img.manifest, Digest: digest.FromBytes(img.manifest)})
 		if err != nil {
 			return list, err
 		}

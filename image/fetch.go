@@ -71,15 +71,11 @@ func fetch(ctx context.Context, o PullOptions, ref Reference, desc *remote.Descr
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	p := &pull{o: o, img: img, store: store, layers: manifest.Layers, diffs: diffs}
-	top, err := p.run(ctx)
-	if err != nil {
-		return nil, err
-	}
-	record := layers.Image{Names: []string{ref.String()}, Config: config, Manifest: raw, Digest: digest.Digest(desc.Digest.String()), Layer: top}
+	record := layers.Image{Names: []string{ref.String()}, Config: config, Manifest: raw, Digest: digest.Digest(desc.Digest.String())}
 	if o.Ref != ref.String() {
 		record.Aliases = []string{o.Ref}
 	}
-	stored, err := store.PutImage(record)
+	stored, err := p.into(ctx, record)
 	if err != nil {
 		return nil, err
 	}
@@ -144,56 +140,105 @@ type pull struct {
 	store    *layers.Store
 	layers   []v1.Descriptor
 	diffs    []digest.Digest
+	slots    chan struct{} // as many as layers are fetched at once
 	squashed atomic.Bool
 }
 
-// run unpacks missing layers side by side and commits them from the bottom up.
-func (p *pull) run(ctx context.Context) (top digest.Digest, err error) {
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(layersAtOnce)
-	staged := make([]*layers.Staging, len(p.layers))
-	sizes := make([]int64, len(p.layers))
-	defer func() {
-		for _, s := range staged {
-			if s != nil {
-				err = errors.Join(err, s.Abort())
-			}
+// mostRounds: a removal beside a pull may take layers that the pull has found.
+const mostRounds = 3
+
+// into brings the layers and then the image that is made of them into the
+// store. The result holds the image until it is closed.
+func (p *pull) into(ctx context.Context, record layers.Image) (stored *storage.Image, err error) {
+	p.slots = make(chan struct{}, layersAtOnce)
+	for range mostRounds {
+		if record.Layer, err = p.round(ctx); err == nil {
+			stored, err = p.store.PutImage(record)
 		}
-	}()
-	chain := digest.Digest("")
+		if !errors.Is(err, layers.ErrGone) {
+			break
+		}
+	}
+	return stored, err
+}
+
+// step is one layer on its way into the store.
+type step struct {
+	index         int
+	parent, chain digest.Digest
+	below, done   chan struct{} // closed when the layer below, this layer is in the store
+}
+
+// round unpacks missing layers side by side, and commits each as soon as what
+// is below it is there: others may wait for it.
+func (p *pull) round(ctx context.Context) (top digest.Digest, err error) {
+	group, ctx := errgroup.WithContext(ctx)
+	below := make(chan struct{})
+	close(below)
 	for i := range p.layers {
-		chain = layers.ChainID(chain, p.diffs[i])
-		if p.store.HasLayer(chain) {
+		at := step{index: i, parent: top, chain: layers.ChainID(top, p.diffs[i]), below: below, done: make(chan struct{})}
+		top, below = at.chain, at.done
+		if p.store.HasLayer(at.chain) {
 			p.o.Progress.Done(p.layers[i].Digest.String(), true)
+			close(at.done)
 			continue
 		}
-		if staged[i], err = p.store.StageLayer(); err != nil {
-			return "", errors.Join(err, group.Wait())
-		}
 		p.o.Progress.Start(p.layers[i].Digest.String(), p.layers[i].Size)
-		group.Go(func() (err error) {
-			sizes[i], err = p.layer(ctx, i, staged[i])
-			if err != nil {
+		group.Go(func() error {
+			if err := p.bring(ctx, at); err != nil {
 				return fmt.Errorf("layer %s: %w", p.layers[i].Digest, err)
 			}
-			p.o.Progress.Done(p.layers[i].Digest.String(), false)
+			close(at.done)
 			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return "", err
+	return top, group.Wait()
+}
+
+// bring has the layer in the store when it returns, by its own work or another's.
+func (p *pull) bring(ctx context.Context, at step) error {
+	release, err := p.store.Claim(ctx, at.chain)
+	if err != nil {
+		return err
 	}
-	for i, s := range staged {
-		if s == nil {
-			top = layers.ChainID(top, p.diffs[i])
-			continue
-		}
-		blob := layers.Blob{Digest: digest.Digest(p.layers[i].Digest.String()), Size: p.layers[i].Size, MediaType: string(p.layers[i].MediaType)}
-		if top, err = s.Commit(top, p.diffs[i], sizes[i], blob); err != nil {
-			return "", err
-		}
+	defer release()
+	desc := p.layers[at.index]
+	if p.store.HasLayer(at.chain) {
+		p.o.Progress.Done(desc.Digest.String(), true)
+		return nil
 	}
-	return top, nil
+	staged, size, err := p.stage(ctx, at.index)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-at.below:
+	case <-ctx.Done():
+		return errors.Join(ctx.Err(), staged.Abort())
+	}
+	blob := layers.Blob{Digest: digest.Digest(desc.Digest.String()), Size: desc.Size, MediaType: string(desc.MediaType)}
+	if _, err := staged.Commit(at.parent, p.diffs[at.index], size, blob); err != nil {
+		return errors.Join(err, staged.Abort())
+	}
+	p.o.Progress.Done(desc.Digest.String(), false)
+	return nil
+}
+
+// stage fetches and unpacks a layer when it is its turn.
+func (p *pull) stage(ctx context.Context, i int) (staged *layers.Staging, size int64, err error) {
+	select {
+	case p.slots <- struct{}{}:
+		defer func() { <-p.slots }()
+	case <-ctx.Done():
+		return nil, 0, ctx.Err()
+	}
+	if staged, err = p.store.StageLayer(); err != nil {
+		return nil, 0, err
+	}
+	if size, err = p.layer(ctx, i, staged); err != nil {
+		return nil, 0, errors.Join(err, staged.Abort())
+	}
+	return staged, size, nil
 }
 
 // layer downloads, checks, inflates and unpacks at once. The digest of the

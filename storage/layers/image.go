@@ -94,7 +94,7 @@ func (s *Store) chain(entry *storage.Image, top digest.Digest) error {
 	for id := top.Encoded(); id != ""; {
 		layer, err := s.store.Layer(id)
 		if err != nil {
-			return fmt.Errorf("looking for layer %s: %w", id, err)
+			return fmt.Errorf("looking for layer %s: %w: %w", id, ErrGone, err)
 		}
 		link, err := os.ReadFile(filepath.Join(s.dirs.Graph(), "overlay", id, "link"))
 		if err != nil {

@@ -113,6 +113,9 @@ func (g *Staging) Commit(parent, diffID digest.Digest, size int64, blob Blob) (d
 		args.ParentLayer = parent.Encoded()
 	}
 	if _, err := g.store.store.ApplyStagedLayer(args); err != nil && !g.store.HasLayer(chain) {
+		if parent != "" && !g.store.HasLayer(parent) {
+			err = fmt.Errorf("%w: %w", ErrGone, err)
+		}
 		return "", fmt.Errorf("committing layer %s: %w", diffID, err)
 	}
 	return chain, g.Abort() // what is left is the empty frame

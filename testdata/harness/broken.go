@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -24,6 +26,9 @@ import (
 //	corrupt   changes one byte in each layer
 //	long      goes on after a layer's end, by more bytes than the manifest says
 //	error     500 for each layer
+//	cut       breaks the connection in the middle of a layer, each of the first two times it is asked for
+//	busy      has enough of requests (429) for a second, now and then
+//	limit     takes no more requests (429) for two hours
 //	none      the good registry again
 func (w World) broken(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
@@ -66,6 +71,9 @@ var defects = map[string]func(http.Handler) http.Handler{
 	"corrupt":  onLayers(func(b []byte) []byte { b[len(b)/2] ^= 1; return b }),
 	"long":     onLayers(func(b []byte) []byte { return append(b, "more"...) }),
 	"error":    refuseLayers,
+	"cut":      cutLayers,
+	"busy":     limitRate("1", func(n int32) bool { return n%4 == 1 }),
+	"limit":    limitRate("7200", func(int32) bool { return true }),
 }
 
 func wantUser(next http.Handler) http.Handler {
@@ -121,4 +129,59 @@ func fetch(next http.Handler, r *http.Request) ([]byte, int) {
 	rec := httptest.NewRecorder()
 	next.ServeHTTP(rec, r)
 	return rec.Body.Bytes(), rec.Code
+}
+
+// cutLayers knows ranges, as registries do.
+func cutLayers(next http.Handler) http.Handler {
+	var mu sync.Mutex
+	asked := map[string]int{}
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if !isBlob(r) {
+			next.ServeHTTP(rw, r)
+			return
+		}
+		plain := r.Clone(r.Context())
+		plain.Header.Del("Range")
+		body, _ := fetch(next, plain)
+		mu.Lock()
+		asked[r.URL.Path]++
+		left := len(body)
+		if asked[r.URL.Path] < 3 && len(body) > big {
+			left /= 3
+		}
+		mu.Unlock()
+		http.ServeContent(&shortWriter{rw, left}, r, "", time.Time{}, bytes.NewReader(body))
+	})
+}
+
+// shortWriter breaks the connection when it has sent what is left.
+type shortWriter struct {
+	http.ResponseWriter
+	left int
+}
+
+func (w *shortWriter) Write(b []byte) (int, error) {
+	if len(b) <= w.left {
+		w.left -= len(b)
+		return w.ResponseWriter.Write(b)
+	}
+	_, _ = w.ResponseWriter.Write(b[:w.left])
+	_ = http.NewResponseController(w.ResponseWriter).Flush()
+	panic(http.ErrAbortHandler)
+}
+
+// limitRate refuses the requests that refused says, by their number.
+func limitRate(after string, refused func(int32) bool) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		var n atomic.Int32
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/v2/" && refused(n.Add(1)) {
+				rw.Header().Set("Retry-After", after)
+				rw.Header().Set("RateLimit-Limit", "100;w=21600")
+				http.Error(rw, `{"errors":[{"code":"TOOMANYREQUESTS","message":"You have reached your pull rate limit"}]}`, http.StatusTooManyRequests)
+				return
+			}
+			next.ServeHTTP(rw, r)
+		})
+	}
 }
