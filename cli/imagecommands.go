@@ -21,7 +21,7 @@ func imageCommands() []Command {
 		{"image prune", "[FLAGS]", "Remove images that are of no use", imagePruneFlags},
 		{"image scp", "", "Refused: images are copied by save and load", refusedFlags("image scp", "images are copied by save and load: rl save IMAGE | ssh HOST rl load")},
 		{"image sign", "", "Refused: rl does not sign", refusedFlags("image sign", "rl does not sign images")},
-		{"image trust", "show|set", "Show whose images are taken: everyone's", imageTrustFlags},
+		{"image trust", "[FLAGS] show [SCOPE] | set SCOPE", "Show or set whose images are taken", imageTrustFlags},
 		{"image tree", "[FLAGS] IMAGE", "Show the layers of an image", imageTreeFlags},
 		{"manifest add", "[FLAGS] LIST IMAGE...", "Add images to a list of manifests", manifestAddFlags},
 		{"manifest annotate", "[FLAGS] LIST DIGEST", "Change an entry of a list", manifestAnnotateFlags},

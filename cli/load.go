@@ -16,6 +16,7 @@ import (
 // loadRequest is what to load, and how to tell of it.
 type loadRequest struct {
 	Dir, Only, Name string // see image.LoadOptions
+	Policy          string
 	IDs             bool   // print ids alone, as pull does
 	From            string // as it was given
 	Dirs            storage.Dirs
@@ -26,6 +27,7 @@ func loadFlags(f *flags.Set) func(Streams, []string) error {
 	r := imageRequest{Load: &loadRequest{}}
 	f.BoolVarP(&r.Quiet, "quiet", "q", false, "show no progress")
 	f.String("platform", "", "accepted for docker's sake")
+	f.StringVar(&r.Load.Policy, "signature-policy", "", "file with the signature policy, instead of policy.json")
 	return func(s Streams, args []string) error {
 		if len(args) > 0 {
 			return usageError{Text: "load takes no argument; the archive is given by --input", Command: "load"}
@@ -69,7 +71,7 @@ func (r imageRequest) loadFrom(s Streams, from string) error {
 func (r imageRequest) loadInside(ctx context.Context, s Streams) error {
 	printer := newProgress(s.Err, r.Quiet)
 	l := r.Load
-	list, err := image.Load(ctx, image.LoadOptions{File: s.In, Dir: l.Dir, Only: l.Only, Name: l.Name, Dirs: l.Dirs, Progress: printer, SingleID: r.SingleID})
+	list, err := image.Load(ctx, image.LoadOptions{File: s.In, Dir: l.Dir, Only: l.Only, Name: l.Name, Dirs: l.Dirs, Progress: printer, SingleID: r.SingleID, Policy: l.Policy})
 	printer.Close()
 	for _, img := range list {
 		happened(l.Dirs, "image", "loadfromarchive", img.ID, l.From)

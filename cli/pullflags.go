@@ -24,6 +24,7 @@ func pullFlags(f *flags.Set) func(Streams, []string) error {
 	all := f.BoolP("all-tags", "a", false, "all tags of the repository")
 	policy := f.String("policy", "always", "always|missing|newer|never")
 	f.BoolVarP(&r.Quiet, "quiet", "q", false, "show no progress")
+	f.StringVar(&r.Access.Policy, "signature-policy", "", "file with the signature policy, instead of policy.json")
 	f.Bool("disable-content-trust", true, "accepted for docker's sake")
 	times, delay := retryFlags(f)
 	return func(s Streams, args []string) error {

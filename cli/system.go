@@ -93,30 +93,6 @@ func refusedFlags(name, why string) func(*flags.Set) func(Streams, []string) err
 	}
 }
 
-// imageTrustFlags: there is no policy but that each blob is what its digest says.
-func imageTrustFlags(f *flags.Set) func(Streams, []string) error {
-	raw := f.Bool("raw", false, "as policy.json has it")
-	asJSON := f.BoolP("json", "j", false, "for programs")
-	f.Bool("noheading", false, "leave out the head of the table")
-	f.StringP("type", "t", "", "of set")
-	f.StringP("pubkeysfile", "f", "", "of set")
-	return func(s Streams, args []string) error {
-		switch {
-		case len(args) > 0 && args[0] == "set":
-			return errors.New("image trust set is not supported: rl verifies no signatures")
-		case len(args) == 0 || args[0] != "show":
-			return usageError{Text: "image trust needs show or set", Command: "image trust"}
-		case *raw:
-			_, err := fmt.Fprintln(s.Out, "{\n    \"default\": [\n        {\n            \"type\": \"insecureAcceptAnything\"\n        }\n    ]\n}")
-			return err
-		case *asJSON:
-			return printJSON(s.Out, []map[string]string{{"transport": "all", "name": "* (default)", "repo_name": "default", "type": "accept"}})
-		}
-		_, err := fmt.Fprintln(s.Out, "TRANSPORT   NAME        TYPE        ID          STORE\nall         default     accept                  ")
-		return err
-	}
-}
-
 // systemResetFlags is podman-system-reset(1).
 func systemResetFlags(f *flags.Set) func(Streams, []string) error {
 	force := f.BoolP("force", "f", false, "do not ask")

@@ -24,6 +24,7 @@ type Access struct {
 	Creds     string `json:"-"` // USER:PASSWORD; "" is CredsVariable
 	CertDir   string // with ca's *.crt, and the client's *.cert and *.key
 	TLSVerify *bool  // over registries.conf
+	Policy    string // signature policy instead of the usual ones
 }
 
 // CredsVariable passes credentials on to the second self, whose arguments
@@ -107,7 +108,7 @@ func (a Access) transport(host string, insecure bool) (http.RoundTripper, error)
 		}
 	}
 	for _, dir := range dirs {
-		found, err := trust(t, dir)
+		found, err := addCertificates(t, dir)
 		if err != nil {
 			return nil, err
 		}
@@ -123,7 +124,7 @@ func (a Access) transport(host string, insecure bool) (http.RoundTripper, error)
 	return t, nil
 }
 
-func trust(t *http.Transport, dir string) (bool, error) {
+func addCertificates(t *http.Transport, dir string) (bool, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
 		return false, nil

@@ -28,6 +28,7 @@ type LoadOptions struct {
 	Dirs     storage.Dirs
 	Progress Progress
 	SingleID bool
+	Policy   string // signature policy instead of the usual ones
 }
 
 // Loaded is an image of an archive.
@@ -54,6 +55,9 @@ func Load(ctx context.Context, o LoadOptions) (list []Loaded, err error) {
 		return nil, fmt.Errorf("reading the archive: %w", err)
 	}
 	if images, err = o.wanted(images); err != nil {
+		return nil, err
+	}
+	if err := trustedFile(o.Policy, a.transport(), o.Dir); err != nil {
 		return nil, err
 	}
 	store, err := layers.Open(o.Dirs)
@@ -120,6 +124,19 @@ func (a *archiveFile) images() ([]*archived, error) {
 		return a.ociImages()
 	}
 	return nil, fmt.Errorf("%w: neither manifest.json nor index.json is in it: it is no archive of images", errNoFormat)
+}
+
+// transport is what containers-transports(5) calls the form.
+func (a *archiveFile) transport() string {
+	switch {
+	case a.flat():
+		return "dir"
+	case a.has("manifest.json"):
+		return "docker-archive"
+	case a.dir != nil:
+		return "oci"
+	}
+	return "oci-archive"
 }
 
 // dirImages reads the form of the transport dir (containers-transports(5)).

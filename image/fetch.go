@@ -42,12 +42,15 @@ func insecureTLS() *tls.Config { return &tls.Config{InsecureSkipVerify: true} } 
 func removeAt(dirfd int, base string) error { return storage.RemoveTree(dirfd, base) }
 
 // fetch brings what the descriptor names into the store.
-func fetch(ctx context.Context, o PullOptions, ref Reference, desc *remote.Descriptor) (_ *Result, err error) {
+func fetch(ctx context.Context, o PullOptions, e Endpoint, ref Reference, desc *remote.Descriptor) (_ *Result, err error) {
 	if len(desc.Manifest) > maxMetadata {
 		return nil, fmt.Errorf("the manifest has %d bytes, at most %d are taken", len(desc.Manifest), maxMetadata)
 	}
 	img, err := choose(desc, o.Platform)
 	if err != nil {
+		return nil, err
+	}
+	if err := o.trusted(ctx, e, ref, desc, img); err != nil {
 		return nil, err
 	}
 	manifest, err := img.Manifest()

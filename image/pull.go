@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,7 +13,9 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"golang.org/x/sys/unix"
 
+	"containers/rl/image/trust"
 	"containers/rl/storage"
 )
 
@@ -88,13 +91,23 @@ func pullFrom(ctx context.Context, o PullOptions, registries *Registries, ref Re
 			failed = append(failed, fmt.Errorf("%s: %w", e.Name, explain(err)))
 			continue
 		}
-		result, err := fetch(ctx, o, ref, desc)
-		if err != nil {
-			return nil, explain(err)
+		result, err := fetch(ctx, o, e, ref, desc)
+		if err == nil {
+			return result, nil
 		}
-		return result, nil
+		failed = append(failed, explain(err))
+		if ctx.Err() != nil || ownFault(err) {
+			break
+		}
 	}
 	return nil, errors.Join(failed...)
+}
+
+// ownFault: the disk or the policy is at fault, not the place that was asked.
+func ownFault(err error) bool {
+	var number unix.Errno
+	var refused *trust.Refusal
+	return errors.As(err, &refused) || errors.As(err, &number) && slices.Contains([]unix.Errno{unix.ENOSPC, unix.EDQUOT, unix.EIO, unix.EROFS, unix.EACCES, unix.EPERM}, number)
 }
 
 // manifest asks for the manifest or index of the reference.

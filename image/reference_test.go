@@ -1,6 +1,7 @@
 package image
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -99,6 +100,38 @@ func TestRegistries(t *testing.T) {
 	for _, bad := range []string{"nonsense", "[[registry]]\ninsecure = true", "unqualified-search-registries = 3"} {
 		if err := (&Registries{}).merge("test", bad); err == nil {
 			t.Errorf("%q is taken", bad)
+		}
+	}
+}
+
+// TestMirrors: which of them are asked for a tag, and for a digest.
+func TestMirrors(t *testing.T) {
+	const head, mirrors = "[[registry]]\nlocation = \"r.io\"\n", "[[registry.mirror]]\nlocation = \"a\"\n%s[[registry.mirror]]\nlocation = \"b\"\n"
+	for _, test := range []struct{ registry, mirror, tag, digest string }{
+		{"", "", "a b r.io", "a b r.io"},
+		{"", "pull-from-mirror = \"all\"\n", "a b r.io", "a b r.io"},
+		{"", "pull-from-mirror = \"digest-only\"\n", "b r.io", "a b r.io"},
+		{"", "pull-from-mirror = \"tag-only\"\n", "a b r.io", "b r.io"},
+		{"mirror-by-digest-only = true\n", "", "r.io", "a b r.io"},
+		{"", "pull-from-mirror = \"never\"\n", "", ""},
+		{"mirror-by-digest-only = true\n", "pull-from-mirror = \"all\"\n", "", ""},
+	} {
+		r := &Registries{}
+		if err := r.merge("test", head+test.registry+fmt.Sprintf(mirrors, test.mirror)); err != nil {
+			if test.tag != "" {
+				t.Error(err)
+			}
+			continue
+		}
+		for ref, want := range map[Reference]string{{Registry: "r.io", Repository: "x", Tag: "1"}: test.tag, {Registry: "r.io", Repository: "x", Digest: "sha256:1"}: test.digest} {
+			list, err := r.Endpoints(ref)
+			var got []string
+			for _, e := range list {
+				got = append(got, strings.TrimSuffix(e.Name, "/x"))
+			}
+			if err != nil || strings.Join(got, " ") != want {
+				t.Errorf("%q, %q: %s: %q, %v, want %q", test.registry, test.mirror, ref, got, err, want)
+			}
 		}
 	}
 }

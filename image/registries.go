@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 
@@ -19,16 +20,29 @@ type Registries struct {
 }
 
 type registry struct {
-	Prefix   string   `toml:"prefix"`
-	Location string   `toml:"location"`
-	Insecure bool     `toml:"insecure"`
-	Blocked  bool     `toml:"blocked"`
-	Mirrors  []mirror `toml:"mirror"`
+	Prefix     string   `toml:"prefix"`
+	Location   string   `toml:"location"`
+	Insecure   bool     `toml:"insecure"`
+	Blocked    bool     `toml:"blocked"`
+	DigestOnly bool     `toml:"mirror-by-digest-only"`
+	Mirrors    []mirror `toml:"mirror"`
 }
 
 type mirror struct {
 	Location string `toml:"location"`
 	Insecure bool   `toml:"insecure"`
+	PullFrom string `toml:"pull-from-mirror"` // all, digest-only or tag-only; "" is all
+}
+
+// serves says whether the mirror is asked for such a reference.
+func (m mirror) serves(ref Reference, digestOnly bool) bool {
+	switch {
+	case digestOnly || m.PullFrom == "digest-only":
+		return ref.Digest != ""
+	case m.PullFrom == "tag-only":
+		return ref.Digest == ""
+	}
+	return true
 }
 
 // Endpoint is a place to ask for an image.
@@ -103,6 +117,9 @@ func (r *Registries) merge(path, text string) error {
 		if e.Location == "" && !strings.HasPrefix(e.Prefix, "*.") {
 			e.Location = e.Prefix
 		}
+		if err := e.checkMirrors(); err != nil {
+			return fmt.Errorf("reading %s: %w", path, err)
+		}
 		r.Entries = append([]registry{e}, r.Entries...)
 	}
 	if r.Aliases == nil {
@@ -110,6 +127,18 @@ func (r *Registries) merge(path, text string) error {
 	}
 	for name, full := range next.Aliases {
 		r.Aliases[name] = full
+	}
+	return nil
+}
+
+func (e registry) checkMirrors() error {
+	for _, m := range e.Mirrors {
+		if !slices.Contains([]string{"", "all", "digest-only", "tag-only"}, m.PullFrom) {
+			return fmt.Errorf("mirror %s: unsupported pull-from-mirror value %q: all, digest-only or tag-only", m.Location, m.PullFrom)
+		}
+		if e.DigestOnly && m.PullFrom != "" {
+			return fmt.Errorf("mirror %s: pull-from-mirror must not be used with mirror-by-digest-only", m.Location)
+		}
 	}
 	return nil
 }
@@ -158,7 +187,9 @@ func (r *Registries) Endpoints(ref Reference) ([]Endpoint, error) {
 	rest := strings.TrimPrefix(name, best.Prefix)
 	var list []Endpoint
 	for _, m := range best.Mirrors {
-		list = append(list, Endpoint{m.Location + rest, m.Insecure})
+		if m.serves(ref, best.DigestOnly) {
+			list = append(list, Endpoint{m.Location + rest, m.Insecure})
+		}
 	}
 	if best.Location == "" {
 		return append(list, Endpoint{name, best.Insecure}), nil

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-func content(n int) []byte {
+func noise(n int) []byte {
 	b := make([]byte, n)
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(b)
 	return b
@@ -59,7 +59,7 @@ func (c *cutAfter) Write(b []byte) (int, error) {
 }
 
 func TestResume(t *testing.T) {
-	want := content(1 << 20)
+	want := noise(1 << 20)
 	for name, ranges := range map[string]bool{"ranges": true, "whole": false} {
 		t.Run(name, func(t *testing.T) {
 			var asked []string
@@ -82,7 +82,7 @@ func TestResume(t *testing.T) {
 
 // TestResumeSilence: a connection over which nothing comes is left for another.
 func TestResumeSilence(t *testing.T) {
-	want := content(64 << 10)
+	want := noise(64 << 10)
 	var asked atomic.Int32
 	got, _, err := get(t, 50*time.Millisecond, func(w http.ResponseWriter, r *http.Request) {
 		if asked.Add(1) > 1 {
@@ -102,7 +102,7 @@ func TestResumeSilence(t *testing.T) {
 // TestResumeEnds: a server that always breaks off at one place is given up, and
 // one that refuses at once.
 func TestResumeEnds(t *testing.T) {
-	want := content(64 << 10)
+	want := noise(64 << 10)
 	var asked atomic.Int32
 	always := func(w http.ResponseWriter, r *http.Request) {
 		left := 1000

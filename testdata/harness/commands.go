@@ -27,6 +27,7 @@ func (w World) commands() map[string]command {
 		"count":  count,
 		"echoer": echoer,
 		"broken": w.broken,
+		"sign":   w.sign,
 		"left":   left,
 		"signal": signal,
 	}
