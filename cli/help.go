@@ -32,6 +32,17 @@ var examples = map[string][]string{
 	"generate systemd": {"generate systemd --name --files web", "generate systemd --new --name web"},
 }
 
+// remarks are what its line does not say of a command.
+var remarks = map[string][]string{
+	"init": {
+		"",
+		"Image, user, mounts, ports, addresses, limits and joined namespaces are looked",
+		"up as for a start; what is wrong is said now. The container is initialized then,",
+		"until it is started or the host is, and rl inspect shows the specification's path.",
+		"Nothing is mounted, no namespace is made and no port kept: start does that, in one.",
+	},
+}
+
 func helpFlags(*flags.Set) func(Streams, []string) error {
 	return func(s Streams, args []string) error {
 		if len(args) == 0 {
@@ -56,7 +67,8 @@ func helpFlags(*flags.Set) func(Streams, []string) error {
 
 // usage is laid out as podman's, which programs read.
 func usage(w io.Writer, c Command, typed string, set *flags.Set) {
-	fmt.Fprintf(w, "%s\n\nDescription:\n  %s\n\nUsage:\n  %s\n", c.Short, c.Short, strings.TrimSpace("rl "+typed+" "+strings.Replace(c.Args, "[FLAGS]", "[options]", 1)))
+	about := strings.Join(append([]string{c.Short}, remarks[c.Name]...), "\n  ")
+	fmt.Fprintf(w, "%s\n\nDescription:\n  %s\n\nUsage:\n  %s\n", c.Short, about, strings.TrimSpace("rl "+typed+" "+strings.Replace(c.Args, "[FLAGS]", "[options]", 1)))
 	if lines := examples[c.Name]; len(lines) > 0 {
 		fmt.Fprintf(w, "\nExamples:\n  rl %s\n", strings.Join(lines, "\n  rl "))
 	}

@@ -16,6 +16,23 @@ func (o *Options) mapped(h Host) (userns.Map, error) {
 	return userns.KeepID(h.IDs, o.kept(h.User))
 }
 
+// ownIDs makes the ids of the host those of the container, and its user the one
+// that --userns keep-id keeps.
+func (o *Options) ownIDs(h *Host, j *joined) (err error) {
+	if j.forks() {
+		h.IDs = j.ids
+		return nil
+	}
+	if !o.KeepID {
+		return nil
+	}
+	inside := o.kept(h.User)
+	o.HostName = h.User.Name
+	o.User = first(o.User, fmt.Sprintf("%d:%d", inside.UID, inside.GID))
+	h.IDs, err = o.mapped(*h)
+	return err
+}
+
 // kept is the user as he is inside with --userns keep-id.
 func (o *Options) kept(u userns.User) userns.User {
 	if uid, gid, ok := strings.Cut(o.KeepAs, ":"); ok {

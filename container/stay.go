@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -74,6 +75,9 @@ func (r *Running) introduce() error {
 	list := o.beginning()
 	if !o.Remove || r.again {
 		list = list[1:] // it was told when its directory was made
+	}
+	if r.prepared {
+		list = slices.DeleteFunc(list, func(e Event) bool { return e.Status == "init" })
 	}
 	emit(r.host.Dirs, list...)
 	if r.keeper == nil && o.Health.Checked() {

@@ -46,6 +46,7 @@ type Running struct {
 
 	group      *cgroups.Group // nil: none of its own
 	again      bool           // the directory is that of an earlier run
+	prepared   bool           // Initialize has told of it
 	waited     bool           // the waiter had it
 	image      int            // the lock of its image, from the waiter; -1: none
 	quiets     int            // how often silence was awaited
