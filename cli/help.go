@@ -34,6 +34,13 @@ var examples = map[string][]string{
 
 // remarks are what its line does not say of a command.
 var remarks = map[string][]string{
+	"container runlabel": {
+		"",
+		"The command runs as you, outside of any container: use it for images that you",
+		"trust, and look at it before with --display. podman and docker in it are rl; other",
+		"programs are found by PATH. The status is the command's. In its words, IMAGE,",
+		"$IMAGE and ${IMAGE} stand for the image, and so do NAME, PWD, OPT1, OPT2, OPT3.",
+	},
 	"init": {
 		"",
 		"Image, user, mounts, ports, addresses, limits and joined namespaces are looked",

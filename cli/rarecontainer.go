@@ -18,7 +18,7 @@ func rareCommands() []Command {
 		{"container cleanup", "[FLAGS] CONTAINER...", "Remove what is left of containers that ended", cleanupFlags},
 		{"container checkpoint", "", "Refused: processes are not written to files", refusedFlags("container checkpoint", "the processes of a container cannot be written to files: rl pause stops them for a while, rl commit keeps their files")},
 		{"container restore", "", "Refused: there are no checkpoints", refusedFlags("container restore", "there are no checkpoints")},
-		{"container runlabel", "", "Refused: commands of an image's labels are not run on the host", refusedFlags("container runlabel", "commands of an image's labels are not run on the host: rl image inspect --format '{{.Labels}}' IMAGE shows them")},
+		{"container runlabel", "[FLAGS] LABEL IMAGE [ARG...]", "Run the command that a label of an image has, on the host", runlabelFlags},
 	}
 }
 
