@@ -34,6 +34,18 @@ var examples = map[string][]string{
 
 // remarks are what its line does not say of a command.
 var remarks = map[string][]string{
+	"container clone": {
+		"",
+		"It is made with the same flags and, unless another is named, of the same image.",
+		"What was written to its files is not copied: rl commit makes an image of that.",
+		"Volumes with a name are shared; those without are the clone's own, and empty.",
+		"Ports are the same, so only one of both runs at a time, but for --destroy.",
+	},
+	"pod clone": {
+		"",
+		"Its containers are cloned as by rl container clone, and join the clone's",
+		"namespaces. With --destroy the pod is stopped and removed before the clone starts.",
+	},
 	"container runlabel": {
 		"",
 		"The command runs as you, outside of any container: use it for images that you",
