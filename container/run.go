@@ -151,6 +151,9 @@ func start(h Host, o *Options, c *storage.Container, by starter) (r *Running, er
 	defer func() {
 		if err != nil {
 			r.kill()
+			if r.plan != nil && r.plan.hooked {
+				err = errors.Join(err, r.afterEnd())
+			}
 			r.release(&err)
 		}
 	}()

@@ -220,13 +220,17 @@ func (r *Running) Finish(serve Serve) (err error) {
 
 // end says how it ended before what it held is let go.
 func (r *Running) end(err *error) {
+	hooks := r.afterEnd()
 	again := r.restarts(*err)
-	r.conclude(*err, again)
+	r.conclude(*err, hooks, again)
 	var restart *Restart
 	if again {
 		restart = r.restart()
 	}
 	r.release(err)
+	if hooks != nil && !r.plan.o.Detached {
+		*err = errors.Join(*err, hooks) // the status is that of the Exit
+	}
 	if again {
 		*err = restart
 	} else if r.plan.o.Pod != nil {
