@@ -42,6 +42,26 @@ func (o *Options) kept(u userns.User) userns.User {
 	return u
 }
 
+// Kept are the user's uid and gid inside with --userns keep-id, its own or that of
+// the container whose user namespace it joins; nil without.
+func (i *Info) Kept(h Host) (*[2]uint32, error) {
+	for !i.Options.KeepID {
+		if i.Options.Joins == nil {
+			return nil, nil
+		}
+		owner, ok := strings.CutPrefix(i.Options.Joins.User, "container:")
+		if !ok || owner == i.ID {
+			return nil, nil
+		}
+		var err error
+		if i, err = Find(h.Dirs, owner); err != nil {
+			return nil, fmt.Errorf("finding whose the files are: %w", err)
+		}
+	}
+	u := i.Options.kept(h.User)
+	return &[2]uint32{uint32(u.UID), uint32(u.GID)}, nil
+}
+
 // KeepMode is the value of --userns that KeepID and KeepAs stand for.
 func (o *Options) KeepMode() string {
 	uid, gid, ok := strings.Cut(o.KeepAs, ":")
