@@ -60,6 +60,7 @@ func containerCommands() []Command {
 		{"logs", "[FLAGS] CONTAINER", "Show what a container wrote", logsFlags},
 		{"inspect", "[FLAGS] CONTAINER|IMAGE...", "Show all that is known of containers and images", inspectFlags},
 		{"container exists", "CONTAINER", "Tell by the status whether a container is there", existsFlags},
+		{"container clone", "[FLAGS] CONTAINER [NAME [IMAGE]]", "Make a container like another one", cloneFlags},
 		{"container prune", "[FLAGS]", "Remove all containers that do not run", pruneFlags},
 	}
 }

@@ -51,9 +51,6 @@ func commitFlags(f *flags.Set) func(Streams, []string) error {
 		if info.ImageID == "" {
 			return fmt.Errorf("container %s was made with --rootfs: there is no image to begin with", info.Name())
 		}
-		if info.Options.KeepID {
-			return fmt.Errorf("container %s was made with --userns keep-id: its files have other owners than an image's; that cannot be committed yet", info.Name())
-		}
 		if *pause && info.Status == container.StatusRunning {
 			if err := info.Pause(); err != nil {
 				return err
@@ -65,6 +62,9 @@ func commitFlags(f *flags.Set) func(Streams, []string) error {
 			}()
 		}
 		o.Dirs, o.ImageID, o.SingleID, o.By = host.Dirs, info.ImageID, host.IDs.Single(), strings.Join(info.Command, " ")
+		if o.Kept, err = info.Kept(host); err != nil {
+			return err
+		}
 		id, err := commit(host, info, o)
 		if err == nil && *idFile != "" {
 			err = os.WriteFile(*idFile, []byte("sha256:"+id), 0o644)

@@ -124,11 +124,11 @@ func nameTest(value string) (containerTest, error) {
 
 // stateTest knows docker's and podman's states. Some no container is ever in.
 func stateTest(state string) (containerTest, error) {
-	same := map[string]string{"configured": "created", "initialized": "created", "stopped": "exited", "dead": "", "removing": "", "stopping": "", "unknown": ""}
+	same := map[string]string{"configured": "created", "stopped": "exited", "dead": "", "removing": "", "stopping": "", "unknown": ""}
 	known, other := same[state]
 	if !other {
 		known = state
-		if !slices.Contains([]string{"created", "running", "paused", "restarting", "exited"}, state) {
+		if !slices.Contains([]string{"created", "initialized", "running", "paused", "restarting", "exited"}, state) {
 			return nil, fmt.Errorf("unknown container state: %s: invalid argument", state)
 		}
 	}
@@ -143,7 +143,7 @@ func healthTest(value string) (containerTest, error) {
 		if !i.Options.Health.Checked() {
 			return value == "none"
 		}
-		return i.Status != container.StatusCreated && i.Health().Status == value
+		return i.Started() && i.Health().Status == value
 	}, nil
 }
 

@@ -4,14 +4,14 @@ package cli
 // here has the same word with and without its group.
 var groups = map[string]map[string][]string{
 	"container": {
-		"attach": {"attach"}, "commit": {"commit"}, "cp": {"cp"}, "diff": {"diff"}, "export": {"export"}, "create": {"create"}, "exec": {"exec"}, "inspect": {"inspect", "--type", "container"}, "kill": {"kill"},
+		"attach": {"attach"}, "clone": {"container clone"}, "commit": {"commit"}, "cp": {"cp"}, "diff": {"diff"}, "export": {"export"}, "create": {"create"}, "exec": {"exec"}, "inspect": {"inspect", "--type", "container"}, "kill": {"kill"},
 		"list": {"ps"}, "logs": {"logs"}, "ls": {"ps"}, "pause": {"pause"}, "port": {"port"}, "ps": {"ps"}, "rename": {"rename"}, "restart": {"restart"},
 		"rm": {"rm"}, "run": {"run"}, "stats": {"stats"}, "start": {"start"}, "stop": {"stop"}, "top": {"top"}, "unpause": {"unpause"}, "update": {"update"}, "wait": {"wait"},
 		"exists": {"container exists"}, "prune": {"container prune"}, "cleanup": {"container cleanup"}, "checkpoint": {"container checkpoint"},
 		"restore": {"container restore"}, "runlabel": {"container runlabel"}, "init": {"init"}, "mount": {"mount"}, "umount": {"umount"}, "unmount": {"umount"},
 	},
 	"pod": {
-		"create": {"pod create"}, "start": {"pod start"}, "stop": {"pod stop"}, "restart": {"pod restart"}, "kill": {"pod kill"}, "pause": {"pod pause"},
+		"create": {"pod create"}, "clone": {"pod clone"}, "start": {"pod start"}, "stop": {"pod stop"}, "restart": {"pod restart"}, "kill": {"pod kill"}, "pause": {"pod pause"},
 		"unpause": {"pod unpause"}, "rm": {"pod rm"}, "prune": {"pod prune"}, "ps": {"pod ps"}, "ls": {"pod ps"}, "list": {"pod ps"}, "inspect": {"pod inspect"},
 		"exists": {"pod exists"}, "logs": {"pod logs"}, "top": {"pod top"}, "stats": {"pod stats"},
 	},

@@ -32,6 +32,36 @@ var examples = map[string][]string{
 	"generate systemd": {"generate systemd --name --files web", "generate systemd --new --name web"},
 }
 
+// remarks are what its line does not say of a command.
+var remarks = map[string][]string{
+	"container clone": {
+		"",
+		"It is made with the same flags and, unless another is named, of the same image.",
+		"What was written to its files is not copied: rl commit makes an image of that.",
+		"Volumes with a name are shared; those without are the clone's own, and empty.",
+		"Ports are the same, so only one of both runs at a time, but for --destroy.",
+	},
+	"pod clone": {
+		"",
+		"Its containers are cloned as by rl container clone, and join the clone's",
+		"namespaces. With --destroy the pod is stopped and removed before the clone starts.",
+	},
+	"container runlabel": {
+		"",
+		"The command runs as you, outside of any container: use it for images that you",
+		"trust, and look at it before with --display. podman and docker in it are rl; other",
+		"programs are found by PATH. The status is the command's. In its words, IMAGE,",
+		"$IMAGE and ${IMAGE} stand for the image, and so do NAME, PWD, OPT1, OPT2, OPT3.",
+	},
+	"init": {
+		"",
+		"Image, user, mounts, ports, addresses, limits and joined namespaces are looked",
+		"up as for a start; what is wrong is said now. The container is initialized then,",
+		"until it is started or the host is, and rl inspect shows the specification's path.",
+		"Nothing is mounted, no namespace is made and no port kept: start does that, in one.",
+	},
+}
+
 func helpFlags(*flags.Set) func(Streams, []string) error {
 	return func(s Streams, args []string) error {
 		if len(args) == 0 {
@@ -56,7 +86,8 @@ func helpFlags(*flags.Set) func(Streams, []string) error {
 
 // usage is laid out as podman's, which programs read.
 func usage(w io.Writer, c Command, typed string, set *flags.Set) {
-	fmt.Fprintf(w, "%s\n\nDescription:\n  %s\n\nUsage:\n  %s\n", c.Short, c.Short, strings.TrimSpace("rl "+typed+" "+strings.Replace(c.Args, "[FLAGS]", "[options]", 1)))
+	about := strings.Join(append([]string{c.Short}, remarks[c.Name]...), "\n  ")
+	fmt.Fprintf(w, "%s\n\nDescription:\n  %s\n\nUsage:\n  %s\n", c.Short, about, strings.TrimSpace("rl "+typed+" "+strings.Replace(c.Args, "[FLAGS]", "[options]", 1)))
 	if lines := examples[c.Name]; len(lines) > 0 {
 		fmt.Fprintf(w, "\nExamples:\n  rl %s\n", strings.Join(lines, "\n  rl "))
 	}

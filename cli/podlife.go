@@ -19,6 +19,7 @@ import (
 func podCommands() []Command {
 	return []Command{
 		{"pod create", "[FLAGS] [NAME]", "Make a pod: containers that share namespaces", podCreateFlags},
+		{"pod clone", "[FLAGS] POD [NAME]", "Make a pod like another one, and its containers", podCloneFlags},
 		{"pod start", "[FLAGS] POD...", "Start the containers of pods", podStartFlags},
 		{"pod stop", "[FLAGS] POD...", "Stop the containers of pods", podStopFlags},
 		{"pod restart", "[FLAGS] POD...", "Stop the containers of pods and start them again", podRestartFlags},

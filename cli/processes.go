@@ -91,7 +91,7 @@ func pruneContainers(s Streams, host container.Host, filters []string) error {
 	var failed []error
 	pruned := 0
 	for _, i := range list {
-		if i.Status != container.StatusExited && i.Status != container.StatusCreated || infra(i) || !allHold(tests, i) {
+		if active(i) || infra(i) || !allHold(tests, i) {
 			continue
 		}
 		if err := container.Delete(host, i, false); err != nil {

@@ -136,7 +136,7 @@ func (r psRow) namespaces() psNamespaces {
 func (r psRow) status() string {
 	i := r.info
 	health := ""
-	if i.Options.Health.Checked() && i.Status != container.StatusCreated {
+	if i.Options.Health.Checked() && i.Started() {
 		health = " (" + i.Health().Status + ")"
 	}
 	switch i.Status {
@@ -152,7 +152,7 @@ func (r psRow) status() string {
 		}
 		return "Exited (" + strconv.Itoa(i.Ended.Code) + ") " + ago(i.Ended.Finished) + health
 	}
-	return "Created"
+	return strings.ToUpper(string(i.Status[:1])) + string(i.Status[1:])
 }
 
 // psJSON is a container as `ps --format json` shows it: podman's field names.

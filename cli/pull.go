@@ -236,30 +236,3 @@ func seccomp(text []byte, caps []string) (*specs.LinuxSeccomp, error) {
 	}
 	return profile.Parse(text, caps)
 }
-
-// findImage gives an image that package start has not found.
-func findImage(host container.Host, w start.Wanted) (*storage.Image, error) {
-	if start.IsBuiltin(w.Ref) {
-		return findBuiltin(host)
-	}
-	img, err := host.Dirs.Lookup(w.Ref)
-	missing := errors.Is(err, storage.ErrNoImage)
-	switch {
-	case err != nil && !missing:
-		return nil, err
-	case w.Pull == "never" && missing:
-		return nil, fmt.Errorf("%s: image not known, and --pull never forbids to get it: %w", w.Ref, storage.ErrNoImage)
-	case w.Pull == "never", w.Pull == "missing" && w.Platform == "" && !missing:
-		return img, nil
-	}
-	r := &pullRequest{Refs: []string{w.Ref}, Platform: w.Platform, Quiet: w.Quiet, Access: image.Access{AuthFile: w.AuthFile, TLSVerify: w.TLSVerify}}
-	failed := r.start(host)
-	if failed != nil && w.Pull == "newer" && !missing {
-		return img, nil // podman-run(1): errors are suppressed if a local image was found
-	}
-	img.Close()
-	if failed != nil {
-		return nil, failed
-	}
-	return host.Dirs.Lookup(w.Ref)
-}

@@ -14,25 +14,11 @@ import (
 // for: their flags are known, so that the answer is about the command.
 func rareCommands() []Command {
 	return []Command{
-		{"init", "[FLAGS] CONTAINER...", "Refused: start makes a container's namespaces and runs its program in one", initFlags},
+		{"init", "[FLAGS] CONTAINER...", "See whether containers could be started, and start none", initFlags},
 		{"container cleanup", "[FLAGS] CONTAINER...", "Remove what is left of containers that ended", cleanupFlags},
 		{"container checkpoint", "", "Refused: processes are not written to files", refusedFlags("container checkpoint", "the processes of a container cannot be written to files: rl pause stops them for a while, rl commit keeps their files")},
 		{"container restore", "", "Refused: there are no checkpoints", refusedFlags("container restore", "there are no checkpoints")},
-		{"container runlabel", "", "Refused: commands of an image's labels are not run on the host", refusedFlags("container runlabel", "commands of an image's labels are not run on the host: rl image inspect --format '{{.Labels}}' IMAGE shows them")},
-	}
-}
-
-// initFlags: a container that was made but not started has nothing but files.
-func initFlags(f *flags.Set) func(Streams, []string) error {
-	sel := &selection{command: "init", with: func(i *container.Info) bool { return i.Status == container.StatusCreated }}
-	sel.flags(f)
-	return func(s Streams, args []string) error {
-		return sel.each(s, args, func(_ container.Host, i *container.Info) error {
-			if active(i) {
-				return fmt.Errorf("container %s has already been created in runtime: container state improper", i.ID)
-			}
-			return fmt.Errorf("init of container %s is not supported: rl makes its namespaces when it is started: rl start %[1]s; its files are there already: rl cp, rl mount", i.Name())
-		})
+		{"container runlabel", "[FLAGS] LABEL IMAGE [ARG...]", "Run the command that a label of an image has, on the host", runlabelFlags},
 	}
 }
 

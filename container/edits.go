@@ -1,6 +1,7 @@
 package container
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -44,9 +45,10 @@ func (e *Edits) edit(spec *specs.Spec) {
 	}
 }
 
-// The stages of hooks that are run, and where: on the host, or in the
-// container's namespaces before and after its root is the container's own. Those
-// of poststop are not, as nobody is left who would have to wait for them.
+// The stages of hooks, and where they are run: on the host, or in the container's
+// namespaces before and after its root is the container's own. Those of poststop
+// are run by who stays with the container, at its end; when that process is
+// killed they are not run at all, as no other knows whether they were.
 const (
 	stageHost  = "createRuntime"
 	stageOuter = "createContainer"
@@ -80,13 +82,11 @@ func (p *plan) runHooks(child *userns.Child, status string, stages ...string) er
 		return nil
 	}
 	pid, pidfd := child.Current()
-	dir := path.Dir(p.files.merged)
-	bundle := *p.spec
-	bundle.Root = &specs.Root{Path: p.files.merged, Readonly: p.spec.Root.Readonly}
-	if err := writeFile(path.Join(dir, specFile), encode(bundle)); err != nil {
+	if err := p.writeBundle(); err != nil {
 		return err
 	}
-	state := encode(specs.State{Version: specs.Version, ID: p.o.ID, Status: specs.ContainerState(status), Pid: pid, Bundle: dir, Annotations: p.o.Annotations})
+	p.hooked = true
+	state := p.o.hookState(status, pid, path.Dir(p.files.merged))
 	for _, stage := range stages { // in the order of the specification
 		for _, h := range p.o.hooks(stage) {
 			inside := userns.Outside
@@ -94,12 +94,29 @@ func (p *plan) runHooks(child *userns.Child, status string, stages ...string) er
 				inside = pidfd
 			}
 			if err := h.run(inside, p.hookNamespaces(), state); err != nil {
-				// Not %w: that a hook cannot be executed is not that of the container's program.
-				return fmt.Errorf("running hook %s of CDI device %s: %s: %v", h.Stage, strings.Join(p.o.rare().CDI.Names, ", "), h.Path, err)
+				return p.o.hookError(h, err)
 			}
 		}
 	}
 	return nil
+}
+
+// writeBundle writes the specification where a state's bundle has it.
+func (p *plan) writeBundle() error {
+	bundle := *p.spec
+	bundle.Root = &specs.Root{Path: p.files.merged, Readonly: p.spec.Root.Readonly}
+	return writeFile(path.Join(path.Dir(p.files.merged), specFile), encode(bundle))
+}
+
+// hookState is what a hook reads (OCI runtime specification, State).
+func (o *Options) hookState(status string, pid int, bundle string) []byte {
+	return encode(specs.State{Version: specs.Version, ID: o.ID, Status: specs.ContainerState(status), Pid: pid, Bundle: bundle, Annotations: o.Annotations})
+}
+
+// hookError is not %w: that a hook cannot be executed is not that of the
+// container's program.
+func (o *Options) hookError(h Hook, err error) error {
+	return fmt.Errorf("running hook %s of CDI device %s: %s: %v", h.Stage, strings.Join(o.rare().CDI.Names, ", "), h.Path, err)
 }
 
 // hookNamespaces are those of the container that its user namespace owns.
@@ -140,13 +157,31 @@ func (h Hook) run(pidfd int, namespaces uintptr, state []byte) error {
 	return err
 }
 
-// afterStart runs the hooks of that stage, and says which are left out. A
-// container that runs is not ended for them.
+// afterStart runs the hooks of that stage. A container that runs is not ended for
+// them.
 func (r *Running) afterStart() {
 	if err := r.plan.runHooks(r.child, "running", stageAfter); err != nil {
 		r.notice(err.Error())
 	}
-	for _, h := range r.plan.o.hooks(stageEnd) {
-		r.notice(fmt.Sprintf("hook %s of CDI device %s is not run: %s", h.Stage, strings.Join(r.plan.o.rare().CDI.Names, ", "), h.Path))
+}
+
+// afterEnd runs the hooks of poststop, all of them, when the container's processes
+// and mounts are gone and its directory is still there. What fails is for the user
+// to know, and changes nothing of how the container ended.
+func (r *Running) afterEnd() error {
+	o := r.plan.o
+	if r.joins || r.storage == nil { // a program of exec; nothing was made
+		return nil
 	}
+	hooks := o.hooks(stageEnd)
+	var failed []error
+	if len(hooks) > 0 && !r.introduced { // it has none yet, or none that is whole
+		failed = append(failed, r.plan.writeBundle())
+	}
+	for _, h := range hooks {
+		if err := h.run(userns.Outside, 0, o.hookState("stopped", 0, r.storage.Dir)); err != nil {
+			failed = append(failed, o.hookError(h, err))
+		}
+	}
+	return errors.Join(failed...)
 }

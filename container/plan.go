@@ -41,6 +41,7 @@ type plan struct {
 	join   *joined // what it shares with others, or nil
 	dirs   storage.Dirs
 	images []*storage.Image // that are mounted beside the root
+	hooked bool             // hooks were run
 	stdin  int              // the other end of a standard input that nobody writes to yet
 }
 

@@ -52,8 +52,9 @@ type Process struct {
 	Start uint64 // clock ticks after boot: field 22 of proc_pid_stat(5)
 }
 
-// State is written when a container's program is executed.
+// State is written when a container's program is executed, or was prepared for.
 type State struct {
+	Prepared      bool `json:",omitempty"` // there was no run yet: see Initialize
 	Init, Monitor Process
 	Boot          string // random/boot_id of the kernel
 	Started       time.Time
@@ -78,11 +79,12 @@ type Status string
 
 // The states of a container (runtime-spec, and docker's words for them).
 const (
-	StatusCreated    Status = "created"
-	StatusRunning    Status = "running"
-	StatusPaused     Status = "paused"
-	StatusRestarting Status = "restarting" // waiting for the next run
-	StatusExited     Status = "exited"
+	StatusCreated     Status = "created"
+	StatusInitialized Status = "initialized" // could be started when it was looked at: see Initialize
+	StatusRunning     Status = "running"
+	StatusPaused      Status = "paused"
+	StatusRestarting  Status = "restarting" // waiting for the next run
+	StatusExited      Status = "exited"
 )
 
 // Info is all that is known of a container. Nothing was locked to learn it.
@@ -214,6 +216,9 @@ func lookAt(e storage.Entry) (*Info, error) {
 // judge finds the status by what is known of the processes, and the exit.
 // missing: there is no file of the exit.
 func (i *Info) judge() (missing bool, err error) {
+	if i.State.Prepared {
+		return i.judgePrepared()
+	}
 	running := i.State.Boot == bootID() && (i.State.Init.alive() || i.State.Monitor.alive())
 	err = load(i.Dir, exitFile, &i.Ended)
 	missing = errors.Is(err, os.ErrNotExist)
@@ -237,7 +242,27 @@ func (i *Info) judge() (missing bool, err error) {
 	return missing, nil
 }
 
-// Spec is the specification of the last run; os.ErrNotExist when it never ran.
+// judgePrepared: with another boot it is what it was before.
+func (i *Info) judgePrepared() (missing bool, err error) {
+	if i.State.Boot == bootID() {
+		i.Status = StatusInitialized
+		return false, nil
+	}
+	err = load(i.Dir, exitFile, &i.Ended)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return true, nil
+	case errors.Is(err, errEmpty): // of a run that was killed
+		i.Status, i.Ended = StatusExited, Ended{Code: Killed, Error: "rl was killed"}
+	case err != nil:
+		return false, err
+	default:
+		i.Status = StatusExited
+	}
+	return false, nil
+}
+
+// Spec is the specification of the last run, or of the next one; os.ErrNotExist when it never ran.
 func (i *Info) Spec() (*specs.Spec, error) {
 	if i.spec != nil {
 		return i.spec, nil
@@ -251,6 +276,9 @@ func (i *Info) Known() bool { return i.spec != nil }
 
 // Running says whether its program runs, or would if it were not paused.
 func (i *Info) Running() bool { return i.Status == StatusRunning || i.Status == StatusPaused }
+
+// Started says whether it has run, or does.
+func (i *Info) Started() bool { return i.Status != StatusCreated && i.Status != StatusInitialized }
 
 // Name is the container's name, or its short id when it has none.
 func (i *Info) Name() string { return first(i.Options.Name, i.ID[:12]) }

@@ -33,6 +33,7 @@ func TestStatus(t *testing.T) {
 	reused, reboot := ours, ours
 	reused.Init.Start, reused.Monitor.Start = 1, 1
 	reboot.Boot = "another"
+	ready, readyBefore := State{Prepared: true, Boot: bootID()}, State{Prepared: true, Boot: "another"}
 	record := string(encode(Record{Image: "i"}))
 	text := func(s State) string { return string(encode(s)) }
 	for name, test := range map[string]struct {
@@ -47,6 +48,11 @@ func TestStatus(t *testing.T) {
 		"rl killed":                        {map[string]string{stateFile: text(reused), exitFile: ""}, StatusExited, Killed},
 		"killed while it was to run again": {map[string]string{stateFile: text(reused), exitFile: `{"Code":3,"Again":true}`}, StatusExited, 3},
 		"machine was off":                  {map[string]string{stateFile: text(reboot), exitFile: ""}, StatusExited, Killed},
+		"initialized":                      {map[string]string{stateFile: text(ready)}, StatusInitialized, 0},
+		"initialized after a run":          {map[string]string{stateFile: text(ready), exitFile: `{"Code":3}`}, StatusInitialized, 0},
+		"initialized before the last boot": {map[string]string{stateFile: text(readyBefore)}, StatusCreated, 0},
+		"then, after a run":                {map[string]string{stateFile: text(readyBefore), exitFile: `{"Code":3}`}, StatusExited, 3},
+		"then, after one that was killed":  {map[string]string{stateFile: text(readyBefore), exitFile: ""}, StatusExited, Killed},
 		"no file for the end":              {map[string]string{stateFile: text(reused)}, StatusExited, Killed},
 	} {
 		test.files[storage.RecordFile] = record

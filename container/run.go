@@ -71,6 +71,7 @@ type starter struct {
 	byPolicy bool
 	ready    func(*Running) error // nil: nothing to be done
 	restarts int
+	prepared bool // by Initialize
 }
 
 func again(h Host, i *Info, by starter) (*Running, error) {
@@ -78,6 +79,7 @@ func again(h Host, i *Info, by starter) (*Running, error) {
 		return nil, ErrStarted
 	}
 	o := i.Options
+	by.prepared = i.Status == StatusInitialized
 	if by.away && !leavable(&o) {
 		return nil, ErrMonitor // who needs the lock
 	}
@@ -126,17 +128,10 @@ func start(h Host, o *Options, c *storage.Container, by starter) (r *Running, er
 		}
 		defer j.close()
 	}
-	if j.forks() {
-		h.IDs = j.ids
-	} else if o.KeepID {
-		inside := o.kept(h.User)
-		o.HostName = h.User.Name
-		o.User = first(o.User, fmt.Sprintf("%d:%d", inside.UID, inside.GID))
-		if h.IDs, err = o.mapped(h); err != nil {
-			return nil, err
-		}
+	if err := o.ownIDs(&h, j); err != nil {
+		return nil, err
 	}
-	r = &Running{host: h, storage: c, again: c != nil, restarted: by.restarts}
+	r = &Running{host: h, storage: c, again: c != nil, restarted: by.restarts, prepared: by.prepared}
 	if err := r.acquire(o); err != nil {
 		return nil, err
 	}
@@ -156,6 +151,9 @@ func start(h Host, o *Options, c *storage.Container, by starter) (r *Running, er
 	defer func() {
 		if err != nil {
 			r.kill()
+			if r.plan != nil && r.plan.hooked {
+				err = errors.Join(err, r.afterEnd())
+			}
 			r.release(&err)
 		}
 	}()
@@ -292,13 +290,7 @@ func (r *Running) notice(text string) {
 // release gives back what prepare made; it does so once.
 func (r *Running) release(err *error) {
 	if r.plan != nil {
-		r.plan.shared.close()
-		if r.plan.out != nil {
-			r.plan.out.abandon()
-		}
-		for _, img := range r.plan.images {
-			img.Close()
-		}
+		r.plan.abandon()
 	}
 	if r.input != nil {
 		r.input.close()

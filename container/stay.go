@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -75,6 +76,9 @@ func (r *Running) introduce() error {
 	if !o.Remove || r.again {
 		list = list[1:] // it was told when its directory was made
 	}
+	if r.prepared {
+		list = slices.DeleteFunc(list, func(e Event) bool { return e.Status == "init" })
+	}
 	emit(r.host.Dirs, list...)
 	if r.keeper == nil && o.Health.Checked() {
 		go r.watchHealth(o.Health)
@@ -127,8 +131,9 @@ func (r *Running) files() (list []file) {
 	return append(list, file{exitFile, nil})
 }
 
-// conclude says how it ended, in the file that waiting processes hold open.
-func (r *Running) conclude(err error, again bool) {
+// conclude says how it ended, in the file that waiting processes hold open, and
+// what went wrong with the hooks after its end.
+func (r *Running) conclude(err, hooks error, again bool) {
 	if r.joins {
 		if r.visited != nil {
 			r.visited.Emit(r.host.Dirs, "exec_died", fmt.Sprintf("exitCode=%d", exitCode(err)))
@@ -145,6 +150,8 @@ func (r *Running) conclude(err error, again bool) {
 	var exit Exit
 	if ended.Code = exitCode(err); err != nil && !errors.As(err, &exit) {
 		ended.Error = err.Error()
+	} else if hooks != nil {
+		ended.Error = hooks.Error()
 	}
 	emit(r.host.Dirs, r.plan.o.event("died", fmt.Sprintf("exitCode=%d", ended.Code)))
 	fd, err := unix.Open(path.Join(r.storage.Dir, exitFile), unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)

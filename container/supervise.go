@@ -46,6 +46,7 @@ type Running struct {
 
 	group      *cgroups.Group // nil: none of its own
 	again      bool           // the directory is that of an earlier run
+	prepared   bool           // Initialize has told of it
 	waited     bool           // the waiter had it
 	image      int            // the lock of its image, from the waiter; -1: none
 	quiets     int            // how often silence was awaited
@@ -219,13 +220,17 @@ func (r *Running) Finish(serve Serve) (err error) {
 
 // end says how it ended before what it held is let go.
 func (r *Running) end(err *error) {
+	hooks := r.afterEnd()
 	again := r.restarts(*err)
-	r.conclude(*err, again)
+	r.conclude(*err, hooks, again)
 	var restart *Restart
 	if again {
 		restart = r.restart()
 	}
 	r.release(err)
+	if hooks != nil && !r.plan.o.Detached {
+		*err = errors.Join(*err, hooks) // the status is that of the Exit
+	}
 	if again {
 		*err = restart
 	} else if r.plan.o.Pod != nil {

@@ -32,10 +32,11 @@ type CommitOptions struct {
 	Message  string
 	By       string // the command that made the changes
 	SingleID bool
+	Kept     *[2]uint32 // with --userns keep-id: the user's uid and gid in the container
 }
 
-// Commit makes the image and gives its id. It runs as root of the user
-// namespace that the container has.
+// Commit makes the image and gives its id. It runs as root of the user namespace
+// that containers have, but for those with Kept.
 func Commit(ctx context.Context, o CommitOptions) (id string, err error) {
 	base, err := o.Dirs.Lookup(o.ImageID)
 	if err != nil {
@@ -68,7 +69,7 @@ func Commit(ctx context.Context, o CommitOptions) (id string, err error) {
 	for _, d := range config.RootFS.DiffIDs {
 		parent = layers.ChainID(parent, d)
 	}
-	diff, size, top, err := commitLayer(ctx, store, o, parent)
+	diff, size, top, err := commitLayer(ctx, store, o, base.Layers, parent)
 	if err != nil {
 		return "", err
 	}
@@ -133,12 +134,21 @@ func committedManifest(config []byte, diffs []digest.Digest, last int64) ([]byte
 
 // commitLayer writes the changes as a layer's archive, and unpacks that into
 // the store at once: what is in the store has the digest that the image says.
-func commitLayer(ctx context.Context, store *layers.Store, o CommitOptions, parent digest.Digest) (diff digest.Digest, size int64, top digest.Digest, err error) {
+func commitLayer(ctx context.Context, store *layers.Store, o CommitOptions, lower []string, parent digest.Digest) (diff digest.Digest, size int64, top digest.Digest, err error) {
 	upper, err := unix.Open(o.Upper, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return "", 0, "", fmt.Errorf("opening %s: %w", o.Upper, err)
 	}
 	defer unix.Close(upper)
+	pack := PackOptions{Name: ".", Layer: true, Hidden: o.Hidden}
+	if o.Kept != nil {
+		whose, err := openOwners(*o.Kept, lower)
+		if err != nil {
+			return "", 0, "", err
+		}
+		defer whose.close() // when the packing has ended
+		pack.Owner = whose.of
+	}
 	staged, err := store.StageLayer()
 	if err != nil {
 		return "", 0, "", err
@@ -148,7 +158,7 @@ func commitLayer(ctx context.Context, store *layers.Store, o CommitOptions, pare
 	packed := make(chan error, 1)
 	go func() {
 		w := tar.NewWriter(writer)
-		err := Pack(w, upper, ".", PackOptions{Name: ".", Layer: true, Hidden: o.Hidden})
+		err := Pack(w, upper, ".", pack)
 		err = errors.Join(err, w.Close())
 		writer.CloseWithError(err)
 		packed <- err

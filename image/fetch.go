@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,8 +33,6 @@ const (
 	layersAtOnce = 4
 	maxMetadata  = 4 << 20 // of a manifest or a configuration
 )
-
-func hostPlatform() v1.Platform { return v1.Platform{OS: "linux", Architecture: runtime.GOARCH} }
 
 func insecureTLS() *tls.Config { return &tls.Config{InsecureSkipVerify: true} } // as asked for
 

@@ -20,7 +20,8 @@ type PackOptions struct {
 	// Layer: the tree is an overlay's upper directory, the archive an image's
 	// layer: what hides and is hidden has another form there.
 	Layer  bool
-	Hidden map[string]bool // paths, from /, that are left out of a layer when they are empty
+	Owner  func(name string, uid, gid uint32) (inUID, inGID int) // in the archive, of ids as they are seen; nil: these. No name: it hides what was there
+	Hidden map[string]bool                                       // paths, from /, that are left out of a layer when they are empty
 }
 
 // packer writes a tree as an archive. Nothing is opened by a path: the tree may
@@ -52,7 +53,7 @@ func (p *packer) entry(dir int, base, name string, root bool) error {
 	h := p.header(name, &st)
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFDIR:
-		return p.directory(dir, base, h, mounted)
+		return p.directory(dir, base, h, &st, mounted)
 	case unix.S_IFREG:
 		return p.file(dir, base, h, &st, mounted)
 	case unix.S_IFLNK:
@@ -79,13 +80,17 @@ func (p *packer) entry(dir int, base, name string, root bool) error {
 
 func (p *packer) header(name string, st *unix.Statx_t) *tar.Header {
 	h := &tar.Header{Name: name, Mode: int64(st.Mode & 0o7777), ModTime: time.Unix(st.Mtime.Sec, int64(st.Mtime.Nsec)), Format: tar.FormatPAX}
-	if !p.opts.RootOwned {
+	switch {
+	case p.opts.RootOwned:
+	case p.opts.Owner != nil:
+		h.Uid, h.Gid = p.opts.Owner(name, st.Uid, st.Gid)
+	default:
 		h.Uid, h.Gid = int(st.Uid), int(st.Gid)
 	}
 	return h
 }
 
-func (p *packer) directory(dir int, base string, h *tar.Header, mounted bool) error {
+func (p *packer) directory(dir int, base string, h *tar.Header, st *unix.Statx_t, mounted bool) error {
 	name := h.Name
 	h.Typeflag, h.Name = tar.TypeDir, name+"/"
 	fd, err := unix.Openat(dir, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
@@ -100,11 +105,15 @@ func (p *packer) directory(dir int, base string, h *tar.Header, mounted bool) er
 	if p.hidden(name) && len(names) == 0 {
 		return nil
 	}
+	opaqueHere := p.opts.Layer && isOpaque(fd)
+	if opaqueHere && p.opts.Owner != nil {
+		h.Uid, h.Gid = p.opts.Owner("", st.Uid, st.Gid)
+	}
 	h.PAXRecords = extended(fd)
 	if err := p.w.WriteHeader(h); err != nil || mounted {
 		return err
 	}
-	if p.opts.Layer && isOpaque(fd) {
+	if opaqueHere {
 		if err := p.whiteout(path.Join(name, opaque)); err != nil {
 			return err
 		}

@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"golang.org/x/sys/unix"
@@ -140,32 +138,4 @@ func explain(err error) error {
 		return fmt.Errorf("manifest unknown: no such image or tag (status 404): %w", err)
 	}
 	return err
-}
-
-// Platform reads OS/ARCH[/VARIANT], or ARCH alone.
-func Platform(text string) (os, arch, variant string, err error) {
-	p, err := parsePlatform(text)
-	return p.OS, p.Architecture, p.Variant, err
-}
-
-// parsePlatform reads OS/ARCH[/VARIANT], or ARCH alone.
-func parsePlatform(text string) (v1.Platform, error) {
-	p := hostPlatform()
-	if text == "" {
-		return p, nil
-	}
-	part := strings.Split(text, "/")
-	for _, word := range part {
-		if word == "" || len(part) > 3 {
-			return p, fmt.Errorf("platform %q: OS/ARCH[/VARIANT]", text)
-		}
-	}
-	if len(part) == 1 {
-		return v1.Platform{OS: "linux", Architecture: part[0]}, nil
-	}
-	p = v1.Platform{OS: part[0], Architecture: part[1]}
-	if len(part) == 3 {
-		p.Variant = part[2]
-	}
-	return p, nil
 }

@@ -215,6 +215,18 @@ func keep(list []specs.LinuxIDMapping, id int) ([]specs.LinuxIDMapping, error) {
 	return out, nil
 }
 
+// KeptID gives the id that KeepID makes of one of the map it was given, where the
+// user is 0; kept is what the user has then.
+func KeptID(id, kept uint32) uint32 {
+	switch {
+	case id == 0:
+		return kept
+	case id <= kept:
+		return id - 1
+	}
+	return id
+}
+
 // text is the form of /proc/PID/uid_map.
 func text(list []specs.LinuxIDMapping) string {
 	var b []byte

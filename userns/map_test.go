@@ -94,3 +94,23 @@ func TestIdentity(t *testing.T) {
 		t.Error("nonsense is taken")
 	}
 }
+
+// What KeepID does to a map, KeptID does to an id.
+func TestKeptID(t *testing.T) {
+	base := Map{stack(1000, []idRange{{100000, 65536}}), stack(1000, []idRange{{200000, 10}, {300000, 65526}})}
+	for _, id := range []int{0, 1, 5, 9, 10, 11, 1000, 65536} {
+		kept, err := KeepID(base, User{UID: id, GID: id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, at := range []uint32{0, 1, 2, 4, 5, 6, 9, 10, 11, 12, 999, 1000, 1001, 65535, 65536} {
+			for name, lists := range map[string][2][]specs.LinuxIDMapping{"uid": {base.UIDs, kept.UIDs}, "gid": {base.GIDs, kept.GIDs}} {
+				before, _ := outside(lists[0], at)
+				after, ok := outside(lists[1], KeptID(at, uint32(id)))
+				if !ok || before != after {
+					t.Errorf("%s %d with %d kept: %d on the host, and then %d, %v", name, at, id, before, after, ok)
+				}
+			}
+		}
+	}
+}

@@ -42,8 +42,33 @@ func Fail(w io.Writer, err error) int {
 	case err == nil:
 		return 0
 	case errors.As(err, &exit):
+		if rest := unsaid(err); rest != nil {
+			say(w, rest)
+		}
 		return exit.Code
 	}
+	say(w, err)
+	return exitCode(err)
+}
+
+// unsaid is what is left of the errors of several when those are taken away of
+// which another process has told.
+func unsaid(err error) error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		if errors.As(err, new(container.Exit)) {
+			return nil
+		}
+		return err
+	}
+	var rest []error
+	for _, one := range joined.Unwrap() {
+		rest = append(rest, unsaid(one))
+	}
+	return errors.Join(rest...)
+}
+
+func say(w io.Writer, err error) {
 	var said []string
 	for line := range strings.SplitSeq(err.Error(), "\n") {
 		if !slices.Contains(said, line) { // one cause may have stopped several at work together
@@ -54,7 +79,6 @@ func Fail(w io.Writer, err error) int {
 	for _, hint := range hints(err) {
 		fmt.Fprintln(w, hint)
 	}
-	return exitCode(err)
 }
 
 // hints begin as podman's do, and as those of a package manager.

@@ -62,7 +62,11 @@ func (o *Run) join(flag, value string, which func(*container.Joins) *string) err
 	kind, of, _ := strings.Cut(value, ":")
 	switch {
 	case kind != "container" && kind != "ns":
-		return fmt.Errorf("--%s %s: unrecognized namespace mode %[2]s passed: host, private, container:NAME or ns:PATH", flag, value)
+		modes := "host, private, container:NAME or ns:PATH"
+		if flag == "userns" {
+			modes = "host, private, keep-id[:uid=N,gid=N], container:NAME or ns:PATH"
+		}
+		return fmt.Errorf("--%s %s: unrecognized namespace mode %[2]s passed: %s", flag, value, modes)
 	case of == "":
 		return fmt.Errorf("--%s %s: namespace mode %s requires a value", flag, value, kind)
 	case kind == "ns":

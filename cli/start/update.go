@@ -22,6 +22,13 @@ func NewUpdate(f *flags.Set) *Update {
 	return u
 }
 
+// LimitFlags declares the flags of resources; parse gives nil when none was given.
+func LimitFlags(f *flags.Set) (parse func() (*container.Limits, error)) {
+	l := &limits{}
+	l.flags(f)
+	return l.parse
+}
+
 // Parse gives what is to be changed; nil limits are to stay.
 func (u *Update) Parse() (change func(*container.Options), limits *container.Limits, err error) {
 	o := &u.run
