@@ -21,6 +21,10 @@ type PackOptions struct {
 	// layer: what hides and is hidden has another form there.
 	Layer  bool
 	Hidden map[string]bool // paths, from /, that are left out of a layer when they are empty
+	// Only are the paths, from /, that go into it; nil: all. Gone are the names, by their
+	// directory's path, that it takes away: for a tree that has no marks.
+	Only map[string]bool
+	Gone map[string][]string
 }
 
 // packer writes a tree as an archive. Nothing is opened by a path: the tree may
@@ -110,7 +114,15 @@ func (p *packer) directory(dir int, base string, h *tar.Header, mounted bool) er
 		}
 	}
 	for _, base := range names {
+		if p.opts.Only != nil && !p.opts.Only["/"+path.Join(name, base)] {
+			continue
+		}
 		if err := p.entry(fd, base, path.Join(name, base), false); err != nil {
+			return err
+		}
+	}
+	for _, base := range p.opts.Gone[path.Join("/", name)] {
+		if err := p.whiteout(path.Join(name, whiteout+base)); err != nil {
 			return err
 		}
 	}
