@@ -243,7 +243,7 @@ func whyRefused(err error) error {
 		return fmt.Errorf("the kernel has no overlay: %w", err)
 	case errors.Is(err, unix.EPERM):
 		return fmt.Errorf("without root Linux mounts it from 5.11 on: %w", err)
-	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EREMOTE), errors.Is(err, unix.EOPNOTSUPP):
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EACCES), errors.Is(err, unix.EREMOTE), errors.Is(err, unix.EOPNOTSUPP):
 		return fmt.Errorf("the file system takes none, NFS for one: %w", err)
 	}
 	return err
