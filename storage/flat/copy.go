@@ -22,6 +22,7 @@ type copier struct {
 	links   map[inode]string // where a file of several names was put first
 	closed  []closed
 	content content
+	inside  bool // what is in the root alone
 }
 
 // closed is a directory that its owner may not pass: its mode is set at the end.
@@ -30,11 +31,18 @@ type closed struct {
 	mode uint32
 }
 
-// Copy copies the tree into a directory, which is empty and open for reading.
+// Copy copies the tree into a directory, which is open for reading and empty, or
+// has what a copy that was killed put there: that is replaced. Others may write to
+// it meanwhile, and mislead nobody but themselves. The umask is to be 0.
 // The directory itself becomes what the topmost layer has as its root, but for
 // set-id bits.
-func (s *Stack) Copy(root int) error {
-	c := &copier{Stack: s, root: root, links: map[inode]string{}, pending: []directory{s.root()}}
+func (s *Stack) Copy(root int) error { return s.copy(root, false) }
+
+// CopyInside is Copy for a directory that keeps its owner, mode and attributes.
+func (s *Stack) CopyInside(root int) error { return s.copy(root, true) }
+
+func (s *Stack) copy(root int, inside bool) error {
+	c := &copier{Stack: s, root: root, links: map[inode]string{}, pending: []directory{s.root()}, inside: inside}
 	for len(c.pending) > 0 {
 		d := c.pending[len(c.pending)-1]
 		c.pending = c.pending[:len(c.pending)-1]
@@ -66,8 +74,8 @@ func (c *copier) directory(d directory) error {
 			return &os.PathError{Op: "copying", Path: d.join(e.name), Err: err}
 		}
 	}
-	if len(source.fds) == 0 {
-		return nil // an image without layers
+	if len(source.fds) == 0 || c.inside && d.path == "." {
+		return nil // an image without layers has nothing to be like
 	}
 	if err := c.finish(source, target); err != nil {
 		return &os.PathError{Op: "copying", Path: d.path, Err: err}
@@ -113,7 +121,7 @@ func (c *copier) shut(d closed) error {
 func (c *copier) entry(source *opened, target int, e *entry) error {
 	if e.kind() == unix.S_IFDIR {
 		c.pending = append(c.pending, directory{source.join(e.name), e.layers})
-		return unix.Mkdirat(target, e.name, 0o700)
+		return put(target, e.name, func() error { return unix.Mkdirat(target, e.name, 0o700) })
 	}
 	if e.st.Nlink > 1 {
 		if done, err := c.link(source, target, e); done || err != nil {
@@ -130,11 +138,6 @@ func (c *copier) entry(source *opened, target int, e *entry) error {
 	}
 	if err := own(target, e.name, &e.st); err != nil {
 		return err
-	}
-	if e.kind() != unix.S_IFLNK { // the name is no link: we have made it
-		if err := unix.Fchmodat(target, e.name, e.st.Mode&0o7777, 0); err != nil {
-			return err
-		}
 	}
 	return setTime(target, e.name, &e.st)
 }
@@ -153,7 +156,7 @@ func (c *copier) link(source *opened, target int, e *entry) (done bool, err erro
 		return false, err
 	}
 	defer unix.Close(dir)
-	err = unix.Linkat(dir, path.Base(first), target, e.name, 0)
+	err = put(target, e.name, func() error { return unix.Linkat(dir, path.Base(first), target, e.name, 0) })
 	switch {
 	case err == nil:
 		return true, nil
@@ -174,16 +177,32 @@ func (c *copier) special(from, target int, e *entry) (made bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		return true, unix.Symlinkat(string(text[:n]), target, e.name)
-	case unix.S_IFCHR, unix.S_IFBLK:
-		err = unix.Mknodat(target, e.name, e.st.Mode&^0o7777|0o600, int(e.st.Rdev))
+		return true, put(target, e.name, func() error { return unix.Symlinkat(string(text[:n]), target, e.name) })
+	}
+	err = put(target, e.name, func() error { return unix.Mknodat(target, e.name, e.st.Mode, int(e.st.Rdev)) })
+	if kind := e.kind(); kind == unix.S_IFCHR || kind == unix.S_IFBLK {
 		if errors.Is(err, unix.EPERM) {
 			delete(c.links, inode{uint64(e.st.Dev), e.st.Ino})
 			return false, nil
 		}
-		return true, err
 	}
-	return true, unix.Mknodat(target, e.name, e.st.Mode&^0o7777|0o600, 0)
+	return true, err
+}
+
+// put makes a name. What is in the way was left by a copy that was killed: a
+// directory stays if one is wanted, as it was the same one.
+func put(dir int, name string, do func() error) error {
+	err := do()
+	if !errors.Is(err, unix.EEXIST) {
+		return err
+	}
+	switch err = unix.Unlinkat(dir, name, 0); {
+	case errors.Is(err, unix.EISDIR), errors.Is(err, unix.EPERM):
+		return nil
+	case err != nil && !errors.Is(err, unix.ENOENT):
+		return err
+	}
+	return do()
 }
 
 // file copies a file. What was one when it was listed is opened without
@@ -200,7 +219,14 @@ func (c *copier) file(from, target int, e *entry) error {
 	if e.kind() != unix.S_IFREG {
 		return errors.New("it has changed meanwhile")
 	}
-	file, err := unix.Openat(target, e.name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	file := -1
+	err = put(target, e.name, func() (err error) {
+		file, err = unix.Openat(target, e.name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+		return err
+	})
+	if err == nil && file < 0 {
+		err = unix.EISDIR
+	}
 	if err != nil {
 		return err
 	}

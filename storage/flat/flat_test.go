@@ -198,7 +198,7 @@ func sparse(t *testing.T, name string) {
 	_, err = f.WriteAt([]byte("begin"), 0)
 	must(t, err)
 	_, err = f.WriteAt([]byte("middle"), 8<<20)
-	must(t, err, f.Truncate(64<<20))
+	must(t, err, f.Truncate(16<<20))
 }
 
 // makeUpper hides and replaces, with the marks of overlay.
@@ -254,7 +254,7 @@ func TestAgainstOverlay(t *testing.T) {
 	}
 	var st unix.Stat_t
 	must(t, unix.Stat(filepath.Join(dir, "sparse"), &st))
-	if st.Size != 64<<20 || st.Blocks*512 > 4<<20 {
+	if st.Size != 16<<20 || st.Blocks*512 > 2<<20 {
 		t.Errorf("the sparse file has %d bytes in %d blocks", st.Size, st.Blocks)
 	}
 }
@@ -346,6 +346,78 @@ func TestHostileLayer(t *testing.T) {
 	must(t, err)
 	if _, err := os.Stat(filepath.Join(dir, "a/b/c/secret")); err == nil || len(entries) != 1 {
 		t.Errorf("a link was followed: %v, %v", err, entries)
+	}
+}
+
+// TestSub opens what a path leads to, as a container would see it.
+func TestSub(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	lower, upper := t.TempDir(), t.TempDir()
+	write(t, filepath.Join(lower, "var/lib/data/low"), "low")
+	write(t, filepath.Join(lower, "var/lib/data/gone"), "gone")
+	write(t, filepath.Join(upper, "var/lib/data/high"), "high")
+	write(t, filepath.Join(upper, "file"), "")
+	must(t, unix.Mknod(filepath.Join(upper, "var/lib/data/gone"), unix.S_IFCHR, 0), os.Symlink("/../var/./lib", filepath.Join(upper, "l")), os.Symlink("loop", filepath.Join(lower, "loop")))
+	s, err := Open([]string{upper, lower})
+	must(t, err)
+	defer s.Close()
+	for _, test := range []struct {
+		path string
+		want string // names, or an errno
+	}{
+		{"/var/lib/data", "[data/high data/low]"}, {"l/data/", "[data/high data/low]"}, {"/l/../lib/data", "[data/high data/low]"},
+		{"/var/lib/data/gone", unix.ENOENT.Error()}, {"/none", unix.ENOENT.Error()}, {"/file", unix.ENOTDIR.Error()}, {"/loop", unix.ELOOP.Error()},
+	} {
+		dir := filepath.Join(t.TempDir(), "data")
+		must(t, os.Mkdir(dir, 0o711))
+		got := ""
+		for range 2 { // the second time over what the first one has left
+			sub, err := s.Sub(test.path)
+			if err != nil {
+				got = strings.TrimPrefix(err.Error(), "opening "+test.path+": ")
+				break
+			}
+			root, err := os.Open(dir)
+			must(t, err, sub.CopyInside(int(root.Fd())))
+			sub.Close()
+			root.Close()
+			names, err := filepath.Glob(dir + "/*")
+			must(t, err)
+			for n, name := range names {
+				names[n] = "data/" + filepath.Base(name)
+			}
+			got = fmt.Sprint(names)
+		}
+		if got != test.want {
+			t.Errorf("%s: %s, want %s", test.path, got, test.want)
+		}
+		if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o711 {
+			t.Errorf("%s: the directory itself has changed: %v, %v", test.path, info.Mode(), err)
+		}
+	}
+}
+
+// TestAgain copies over what a copy has left.
+func TestAgain(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	layer := t.TempDir()
+	makeLower(t, layer)
+	dir, _ := copied(t, layer)
+	want := listing(t, dir)
+	write(t, filepath.Join(dir, "etc/keep"), "half")
+	root, err := os.Open(dir)
+	must(t, err)
+	defer root.Close()
+	s, err := Open([]string{layer})
+	must(t, err)
+	defer s.Close()
+	must(t, s.Copy(int(root.Fd())))
+	if got := listing(t, dir); !slices.Equal(got, want) {
+		t.Errorf("copied twice:\n%s\nonce:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 

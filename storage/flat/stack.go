@@ -11,7 +11,7 @@ import (
 
 // Stack is an open stack of layers. It is not safe for concurrent use.
 type Stack struct {
-	layers []int // descriptors, topmost first
+	layers []int // descriptors, topmost first, each hiding what is below where it says so
 	buf    []byte
 }
 
