@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
 	"strings"
 
 	"containers/rl/cli/flags"
@@ -91,12 +90,7 @@ func commit(host container.Host, info *container.Info, o image.CommitOptions) (i
 		return "", info.Meanwhile(err)
 	}
 	defer enter.Close()
-	o.Upper, o.Hidden = enter.Tree.Upper, map[string]bool{}
-	for _, m := range enter.Tree.Mounts {
-		for ; m != "/" && m != "."; m = path.Dir(m) {
-			o.Hidden[m] = true
-		}
-	}
+	o.Upper, o.Copy, o.Hidden = enter.Tree.Upper, enter.Tree.Copy, hidden(enter.Tree.Mounts)
 	text, err := json.Marshal(o)
 	if err != nil {
 		return "", err

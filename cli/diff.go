@@ -63,6 +63,9 @@ func diffJSON(s Streams, text string) error {
 // diffInside lists what the upper directory of the overlay holds: added,
 // changed and deleted paths (overlayfs.rst; docker-diff(1)).
 func diffInside(w io.Writer, t container.Tree) error {
+	if t.Copy != nil {
+		return diffOfCopy(w, t)
+	}
 	if t.Upper == "" {
 		return fmt.Errorf("a container of --rootfs has no image to differ from")
 	}
@@ -71,7 +74,7 @@ func diffInside(w io.Writer, t container.Tree) error {
 		return fmt.Errorf("opening %s: %w", t.Upper, err)
 	}
 	defer unix.Close(upper)
-	d := differ{tree: t, mounts: map[string]bool{}}
+	d := differ{tree: t, mounts: hidden(t.Mounts)}
 	for _, dir := range t.Lower {
 		fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		if err != nil {
@@ -79,11 +82,6 @@ func diffInside(w io.Writer, t container.Tree) error {
 		}
 		defer unix.Close(fd)
 		d.lower = append(d.lower, fd)
-	}
-	for _, m := range t.Mounts {
-		for ; m != "/" && m != "."; m = path.Dir(m) {
-			d.mounts[m] = true
-		}
 	}
 	if err := d.walk(upper, "/"); err != nil {
 		return err
@@ -95,6 +93,16 @@ func diffInside(w io.Writer, t container.Tree) error {
 		}
 	}
 	return nil
+}
+
+func diffOfCopy(w io.Writer, t container.Tree) error {
+	changes, err := changesOf(t.Copy, t.Lower, hidden(t.Mounts))
+	for _, c := range changes {
+		if _, err := fmt.Fprintf(w, "%c %s\n", c.Kind, c.Path); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 type differ struct {

@@ -24,7 +24,7 @@ func doctorFlags(*flags.Set) func(Streams, []string) error {
 			return usageError{Text: "doctor takes no argument", Command: "doctor"}
 		}
 		missing := 0
-		for _, look := range []func() finding{kernel, namespaces, ids, directories, tunDevice, seccompFilter, appArmor, cgroup, fuse, cdiFound} {
+		for _, look := range []func() finding{kernel, namespaces, ids, directories, driver, tunDevice, seccompFilter, appArmor, cgroup, fuse, cdiFound} {
 			f := look()
 			line := fmt.Sprintf("%-10s %-9s %s", f.subject, f.state, f.text)
 			if f.mend != "" {
@@ -50,7 +50,7 @@ func kernel() finding {
 	release := unix.ByteSliceToString(u.Release[:])
 	var major, minor int
 	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err == nil && (major < 5 || major == 5 && minor < 11) {
-		return finding{"kernel", "degraded", release + " is older than 5.11, which mounts overlay without root", "update the kernel"}
+		return finding{"kernel", "degraded", release + " is older than 5.11, which mounts overlay without root: containers are copies of their images", "update the kernel"}
 	}
 	return finding{"kernel", "ok", release, ""}
 }
@@ -86,10 +86,6 @@ func directories() finding {
 	d, err := start.Directories()
 	if err != nil {
 		return finding{"store", "missing", err.Error(), ""}
-	}
-	var st unix.Statfs_t
-	if unix.Statfs(d.Data, &st) == nil && (st.Type == 0x6969 || st.Type == 0x0bd00bd0) {
-		return finding{"store", "degraded", d.Data + " is on a network file system, where overlay cannot write", "export XDG_DATA_HOME=/local/directory"}
 	}
 	return finding{"store", "ok", d.Data + ", " + d.Run, ""}
 }

@@ -17,6 +17,7 @@ import (
 
 	"containers/rl/container"
 	"containers/rl/image"
+	"containers/rl/storage/flat"
 )
 
 // fillInside is the second self that gives new volumes their content and
@@ -30,13 +31,13 @@ func fillInside(s Streams, args []string) error {
 	if err := json.Unmarshal([]byte(args[0]), &r); err != nil {
 		return fmt.Errorf("reading the request: %w", err)
 	}
-	root, err := openImage(r)
+	source, err := openImage(r)
 	if err != nil {
 		return err
 	}
-	defer unix.Close(root)
+	defer source.close()
 	for _, place := range r.Places {
-		answer, err := fillPlace(root, place, r.SingleID)
+		answer, err := fillPlace(source, place, r.SingleID)
 		if err != nil {
 			return fmt.Errorf("%s: %w", place.Path, err)
 		}
@@ -47,9 +48,32 @@ func fillInside(s Streams, args []string) error {
 	return nil
 }
 
+// source is an image's files: its root, or where that cannot be mounted its layers.
+type source struct {
+	root  int // -1: the stack
+	stack *flat.Stack
+}
+
+func (s source) close() {
+	if s.root >= 0 {
+		unix.Close(s.root)
+	} else {
+		s.stack.Close()
+	}
+}
+
 // openImage opens the root of the image, which is mounted where nobody else
 // sees it.
-func openImage(r container.Fill) (int, error) {
+func openImage(r container.Fill) (source, error) {
+	if r.Flat {
+		stack, err := flat.Open(r.Layers)
+		return source{-1, stack}, err
+	}
+	root, err := openMounted(r)
+	return source{root: root}, err
+}
+
+func openMounted(r container.Fill) (int, error) {
 	dir := r.Rootfs
 	if dir == "" {
 		dir = path.Join(r.Scratch, "image")
@@ -95,7 +119,7 @@ func mountImage(dirs []string, dir string) error {
 	return nil
 }
 
-func fillPlace(root int, place container.FillPlace, single bool) (answer byte, err error) {
+func fillPlace(from source, place container.FillPlace, single bool) (answer byte, err error) {
 	data, err := openPlace(place)
 	if err != nil {
 		return 0, err
@@ -103,7 +127,7 @@ func fillPlace(root int, place container.FillPlace, single bool) (answer byte, e
 	defer unix.Close(data)
 	answer = container.FillDone
 	if place.Copy {
-		if answer, err = fillVolume(root, data, place, single); err != nil {
+		if answer, err = fillVolume(from, data, place, single); err != nil {
 			return 0, err
 		}
 	}
@@ -128,8 +152,8 @@ func openPlace(place container.FillPlace) (int, error) {
 
 // fillVolume copies what the image has at the place into a volume that has
 // nothing, and gives the volume the owner, mode and time of the image's directory.
-func fillVolume(root, data int, place container.FillPlace, single bool) (answer byte, err error) {
-	source, err := container.OpenIn(root, place.Path, unix.O_PATH|unix.O_DIRECTORY)
+func fillVolume(from source, data int, place container.FillPlace, single bool) (answer byte, err error) {
+	err = from.copyTo(data, place, single)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
 		if place.Chown && !single {
 			err = unix.Fchown(data, int(place.UID), int(place.GID))
@@ -141,16 +165,34 @@ func fillVolume(root, data int, place container.FillPlace, single bool) (answer 
 	if err != nil {
 		return 0, err
 	}
-	defer unix.Close(source)
 	answer = container.FillEmpty
-	if err := copyTreeTo(source, data, single, place.Chown); err != nil {
-		return 0, err
-	}
 	names, err := namesOf(data)
 	if err == nil && len(names) > 0 {
 		answer = container.FillDone
 	}
 	return answer, err
+}
+
+// copyTo copies what is at a place; ENOENT or ENOTDIR: there is no directory.
+func (s source) copyTo(data int, place container.FillPlace, single bool) error {
+	if s.root >= 0 {
+		from, err := container.OpenIn(s.root, place.Path, unix.O_PATH|unix.O_DIRECTORY)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(from)
+		return copyTreeTo(from, data, single, place.Chown)
+	}
+	stack, err := s.stack.Sub(place.Path)
+	if err != nil {
+		return err
+	}
+	defer stack.Close()
+	unix.Umask(0)
+	if place.Chown {
+		return stack.Copy(data)
+	}
+	return stack.CopyInside(data)
 }
 
 // namesOf lists a directory from its beginning.

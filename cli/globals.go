@@ -39,7 +39,7 @@ func globalFlags() (*flags.Set, *global) {
 	f.BoolVarP(&g.remote, "remote", "r", false, "refused: there is no remote service")
 	f.StringVar(&g.root, "root", "", "directory of images, volumes and containers")
 	f.StringVar(&g.runRoot, "runroot", "", "directory of what does not outlive the session")
-	f.StringVar(&g.driver, "storage-driver", "overlay", "overlay")
+	f.StringVar(&g.driver, "storage-driver", "", "overlay, or vfs: a copy of the image for each container (default: overlay where it can be mounted)")
 	f.StringArrayVar(&g.storageOpts, "storage-opt", nil, "accepted for podman's sake")
 	f.StringArrayVar(&g.runtimeFlags, "runtime-flag", nil, "accepted for podman's sake")
 	f.StringArrayVar(&g.modules, "module", nil, "accepted for podman's sake")
@@ -76,10 +76,16 @@ func (g *global) check() error {
 		return fmt.Errorf("log level %q is not supported, choose from: trace, debug, info, warn, warning, error, fatal, panic", g.logLevel)
 	case g.cgroups != "cgroupfs" && g.cgroups != "systemd":
 		return fmt.Errorf("--cgroup-manager %s: cgroupfs or systemd", g.cgroups)
-	case g.driver != "overlay":
-		return fmt.Errorf("--storage-driver %s: rl has the driver overlay alone", g.driver)
 	case g.events != "file":
 		return fmt.Errorf("--events-backend %s: rl has the backend file alone", g.events)
+	}
+	if g.driver != "" {
+		if err := storage.CheckDriver(g.driver); err != nil {
+			return fmt.Errorf("--storage-driver: %w", err)
+		}
+		if err := os.Setenv(storage.DriverVariable, g.driver); err != nil {
+			return err
+		}
 	}
 	return g.apply()
 }

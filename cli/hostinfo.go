@@ -13,6 +13,7 @@ import (
 	"containers/rl/cli/start"
 	"containers/rl/container"
 	"containers/rl/security"
+	"containers/rl/storage"
 )
 
 // hostInfo is what rl works with, by podman's names (podman-info(1)).
@@ -176,7 +177,11 @@ func mappings(list []specs.LinuxIDMapping) (facts []mappingFact) {
 }
 
 func factsOfStore(host container.Host) (storeFacts, error) {
-	facts := storeFacts{GraphRoot: host.Dirs.Graph(), RunRoot: host.Dirs.Run, GraphDriverName: "overlay"}
+	facts := storeFacts{GraphRoot: host.Dirs.Graph(), RunRoot: host.Dirs.Run, GraphDriverName: storage.Overlay}
+	reason := ""
+	if d, err := container.ChooseDriver(host); err == nil {
+		facts.GraphDriverName, reason = d.Name, d.Reason
+	}
 	list, err := container.List(host.Dirs)
 	if err != nil {
 		return facts, err
@@ -192,7 +197,7 @@ func factsOfStore(host container.Host) (storeFacts, error) {
 			facts.ContainerStore.Stopped++
 		}
 	}
-	facts.more(host)
+	facts.more(host, reason)
 	images, err := host.Dirs.Images()
 	facts.ImageStore.Number = len(images)
 	return facts, err

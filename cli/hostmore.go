@@ -14,6 +14,7 @@ import (
 	"containers/rl/cli/self"
 	"containers/rl/container"
 	"containers/rl/image"
+	"containers/rl/storage"
 )
 
 // What info says beyond what rl works with, as programs read it: podman's
@@ -134,8 +135,12 @@ func distribution() (d distroFacts) {
 	return d
 }
 
-func (f *storeFacts) more(host container.Host) {
-	f.GraphOptions, f.GraphStatus = map[string]any{}, map[string]any{"Backing Filesystem": "", "Native Overlay Diff": "true", "Using metacopy": "false"}
+// more: the reason for the driver is our own entry.
+func (f *storeFacts) more(host container.Host, reason string) {
+	f.GraphOptions, f.GraphStatus = map[string]any{}, map[string]any{"Backing Filesystem": "", "Reason": reason}
+	if f.GraphDriverName == storage.Overlay {
+		f.GraphStatus["Native Overlay Diff"], f.GraphStatus["Using metacopy"] = "true", "false"
+	}
 	f.VolumePath, f.ImageCopyTmpDir = filepath.Join(host.Dirs.Data, "volumes"), os.TempDir()
 	var st unix.Statfs_t
 	if unix.Statfs(host.Dirs.Data, &st) == nil {

@@ -82,7 +82,7 @@ type inspectedConfig struct {
 
 func inspectContainer(host container.Host, i *container.Info) inspected {
 	o := &i.Options
-	v := inspected{ID: i.ID, Created: stamp(i.Created), Image: i.ImageID, ImageName: i.Image, Name: i.Name(), RestartCount: i.State.Restarts, Driver: "overlay",
+	v := inspected{ID: i.ID, Created: stamp(i.Created), Image: i.ImageID, ImageName: i.Image, Name: i.Name(), RestartCount: i.State.Restarts, Driver: i.Driver(),
 		LogPath: i.LogPath(), HostnamePath: path.Join(i.Dir, "hostname"), ResolvConfPath: path.Join(i.Dir, "resolv.conf"), HostsPath: path.Join(i.Dir, "hosts"),
 		State: inspectState(i), HostConfig: inspectHost(o), Config: inspectConfig(i), Mounts: inspectMounts(i), NetworkSettings: inspectNetwork(i)}
 	inspectPorts(&v, i)

@@ -125,13 +125,17 @@ func (v *inspected) complete(host container.Host, i *container.Info) {
 	v.Id, v.Rootfs, v.StaticDir, v.OCIRuntime, v.Platform = i.ID, o.Rootfs, i.Dir, "rl", "linux"
 	v.Pod, _ = podOf(i)
 	v.IsInfra, v.ExecIDs, v.Dependencies = infra(i), []string{}, dependencies(i)
-	v.GraphDriver = inspectedDriver{"overlay", map[string]string{"UpperDir": path.Join(i.Dir, "upper"), "WorkDir": path.Join(i.Dir, "work")}}
+	v.GraphDriver = inspectedDriver{i.Driver(), map[string]string{}}
+	if !i.Copied() {
+		v.GraphDriver.Data = map[string]string{"UpperDir": path.Join(i.Dir, "upper"), "WorkDir": path.Join(i.Dir, "work")}
+	}
 	if v.State.Running {
 		v.GraphDriver.Data["MergedDir"] = path.Join(i.Dir, "merged")
 	}
 	if img, err := host.Dirs.Lookup(i.ImageID); err == nil {
-		v.ImageDigest = img.Digest
-		v.GraphDriver.Data["LowerDir"] = strings.Join(img.Layers, ":")
+		if v.ImageDigest = img.Digest; !i.Copied() {
+			v.GraphDriver.Data["LowerDir"] = strings.Join(img.Layers, ":")
+		}
 		img.Close()
 	}
 	if name, err := host.Dirs.FullName(i.Image); err == nil {

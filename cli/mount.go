@@ -143,6 +143,9 @@ func mergedOf(i *container.Info) string {
 	if i.Options.Rootfs != "" {
 		return i.Options.Rootfs
 	}
+	if i.Copied() {
+		return path.Join(i.Dir, storage.RootName)
+	}
 	return path.Join(i.Dir, "merged")
 }
 
@@ -166,7 +169,7 @@ func mountedContainers(host container.Host, long bool) ([]mountRow, error) {
 func mountContainer(host container.Host, i *container.Info) (string, error) {
 	place := mergedOf(i)
 	places, err := mounted()
-	if err != nil || places[place] || i.Options.Rootfs != "" {
+	if err != nil || places[place] || i.Options.Rootfs != "" || i.Copied() {
 		return place, err
 	}
 	if i.Running() {
@@ -211,6 +214,12 @@ func umountFlags(f *flags.Set) func(Streams, []string) error {
 		var failed []error
 		for _, i := range list {
 			place := mergedOf(i)
+			if i.Copied() { // nothing is mounted for it
+				if !*all {
+					fmt.Fprintln(s.Out, i.ID)
+				}
+				continue
+			}
 			if !places[place] {
 				if !*all {
 					failed = append(failed, fmt.Errorf("unmounting container %s: it is not mounted", i.Name()))

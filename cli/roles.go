@@ -32,6 +32,8 @@ var roles = map[string]func(Streams, []string) error{
 	roleUnshare:          unshareInside,
 	roleSize:             sizeInside,
 	container.RoleFill:   fillInside,
+	container.RoleDriver: driverInside,
+	container.RoleCopy:   copyInside,
 	roleVolume:           volumeInside,
 }
 

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"containers/rl/container"
+	"containers/rl/storage"
 	"containers/rl/userns"
 )
 
@@ -34,6 +35,14 @@ func (s sizes) String() string {
 func measure(host container.Host, list []*container.Info) (map[string]sizes, error) {
 	found, closed, dirs := map[string]sizes{}, []string{}, []string{}
 	for _, i := range list {
+		if i.Copied() {
+			n, err := sizeOfCopy(host, i)
+			if err != nil {
+				return nil, err
+			}
+			found[i.ID] = sizes{RW: n}
+			continue
+		}
 		dir := i.Dir + "/upper"
 		if i.Options.Rootfs != "" {
 			dir = i.Options.Rootfs
@@ -93,6 +102,39 @@ func treeSize(dir string) (total int64, err error) {
 		return nil
 	})
 	return total, err
+}
+
+// sizeOfCopy has the second self of a container's files compare them with the
+// image. One that is removed meanwhile has no size.
+func sizeOfCopy(host container.Host, i *container.Info) (n int64, err error) {
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		return 0, fmt.Errorf("making a pipe: %w", err)
+	}
+	defer reader.Close()
+	err = inTree(host, i.ID, treeRequest{Op: "size"}, nil, writer)
+	writer.Close()
+	if errors.Is(err, storage.ErrNoContainer) {
+		return 0, nil
+	}
+	if err == nil {
+		_, err = fmt.Fscan(reader, &n)
+	}
+	return n, err
+}
+
+// sizeOfChanges is what a container wrote, in files that are its own by now.
+func sizeOfChanges(w io.Writer, t container.Tree) error {
+	changes, err := changesOf(t.Copy, t.Lower, hidden(t.Mounts))
+	if err != nil {
+		return err
+	}
+	total := int64(0)
+	for _, c := range changes {
+		total += c.Size
+	}
+	_, err = fmt.Fprintln(w, total)
+	return err
 }
 
 // sizeInside is the second self: a line for each directory.

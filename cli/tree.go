@@ -27,7 +27,7 @@ const roleTree = "rl-tree"
 // treeRequest is its only argument.
 type treeRequest struct {
 	Tree  container.Tree
-	Op    string // pack, unpack or diff
+	Op    string // pack, unpack, diff or size
 	Path  string
 	Place placement
 }
@@ -51,8 +51,11 @@ func treeInside(s Streams, args []string) error {
 	if err := json.Unmarshal([]byte(args[0]), &r); err != nil {
 		return fmt.Errorf("reading the request: %w", err)
 	}
-	if r.Op == "diff" {
+	switch r.Op {
+	case "diff":
 		return diffInside(s.Out, r.Tree)
+	case "size":
+		return sizeOfChanges(s.Out, r.Tree)
 	}
 	root, err := r.Tree.Open()
 	if err != nil {

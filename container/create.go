@@ -32,8 +32,11 @@ func Create(h Host, o *Options) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := keep(h.Dirs, c, o); err != nil {
-		remove(c, h, &err)
+	if _, err = o.copyImage(inside, c); err == nil {
+		err = keep(h.Dirs, c, o)
+	}
+	if err != nil {
+		remove(c, inside, &err)
 		return err
 	}
 	c.Close()

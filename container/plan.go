@@ -43,6 +43,7 @@ type plan struct {
 	images []*storage.Image // that are mounted beside the root
 	hooked bool             // hooks were run
 	stdin  int              // the other end of a standard input that nobody writes to yet
+	driver storage.Driver   // that its root was made with in this start
 }
 
 // steps is how many a common container has.
@@ -51,6 +52,7 @@ const steps = 512
 // files are paths on the host that the container needs; all are our own.
 type files struct {
 	merged, overlay         string // mount point of the root; overlay options
+	root                    string // a directory that is bound there; "": the overlay
 	layers                  string // where the options' lower directories are named from
 	hosts, resolv, hostname string
 	passwd, group           string // "": the image's
@@ -100,10 +102,10 @@ func (p *plan) becomeRoot() {
 // rootfs mounts the root and everything below it.
 func (p *plan) rootfs() error {
 	p.Do("setting umask", "0", unix.SYS_UMASK, userns.Int(0))
-	if p.o.Rootfs != "" && !p.o.rare().RootfsOverlay {
+	if root := p.files.root; root != "" {
 		p.park(p.files.merged, p.Do("opening", p.files.merged, unix.SYS_OPENAT, userns.Int(unix.AT_FDCWD), p.Str(p.files.merged),
 			userns.Int(unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC), userns.Int(0)).Save(), p.shared.target)
-		p.graft(tree{object: p.o.Rootfs, dir: userns.Int(unix.AT_FDCWD), path: p.o.Rootfs, source: p.o.Rootfs, recursive: true})
+		p.graft(tree{object: root, dir: userns.Int(unix.AT_FDCWD), path: root, source: root, recursive: true})
 		p.Do("making mounts private", p.files.merged, unix.SYS_MOUNT, p.Str("none"), p.Str(p.files.merged), p.Str(""), userns.Int(unix.MS_REC|unix.MS_PRIVATE), userns.Int(0))
 	} else {
 		// Not by fsconfig(2), which takes 256 bytes a value: a dozen layers.
@@ -259,7 +261,7 @@ func (p *plan) openTerminal() {
 func (p *plan) pivot() {
 	if p.spec.Root.Readonly {
 		p.Do("making the root read-only", "/", unix.SYS_DUP3, p.root.Arg(), userns.Int(p.shared.target), userns.Int(unix.O_CLOEXEC))
-		p.restrict("/", p.shared.target, unix.MS_RDONLY, lockedFlags(p.o.Rootfs))
+		p.restrict("/", p.shared.target, unix.MS_RDONLY, lockedFlags(p.files.root))
 	}
 	p.Do("changing directory to the root", p.files.merged, unix.SYS_FCHDIR, p.root.Arg())
 	p.Do("pivoting to", p.files.merged, unix.SYS_PIVOT_ROOT, p.Str("."), p.Str("."))

@@ -30,10 +30,14 @@ func prepare(h Host, o *Options, c *storage.Container, j *joined) (*storage.Cont
 		return c, p, err
 	}
 	p.spec = spec
-	if c == nil {
-		if c, err = makeDirectory(h, o); err != nil {
+	again := c != nil
+	if !again {
+		if c, p.driver, err = makeDirectory(h, o); err != nil {
 			return c, p, err
 		}
+	}
+	if err := p.findRoot(c, again); err != nil {
+		return c, p, err
 	}
 	if len(o.Mounts) > 0 {
 		if err := p.realMounts(c); err != nil {
@@ -43,8 +47,10 @@ func prepare(h Host, o *Options, c *storage.Container, j *joined) (*storage.Cont
 	if p.files.merged = c.Merged; o.rare().RootfsOverlay {
 		c.Lower = o.Rootfs
 	}
-	if p.files.layers, p.files.overlay, err = c.OverlayOptions(o.Remove); err != nil {
-		return c, p, err
+	if p.files.root == "" {
+		if p.files.layers, p.files.overlay, err = c.OverlayOptions(o.Remove); err != nil {
+			return c, p, err
+		}
 	}
 	if user := spec.Process.User; !mapped(h.IDs, user) {
 		return c, p, fmt.Errorf("user %d:%d: not in the container's id map; %s", user.UID, user.GID, first(h.Notice, "its ids end below"))
@@ -60,24 +66,28 @@ func prepare(h Host, o *Options, c *storage.Container, j *joined) (*storage.Cont
 }
 
 // makeDirectory: what is removed at its end needs a record only if it lives.
-func makeDirectory(h Host, o *Options) (*storage.Container, error) {
+func makeDirectory(h Host, o *Options) (c *storage.Container, d storage.Driver, err error) {
 	o.fromImage()
 	if o.Remove {
-		var c *storage.Container
-		err := claiming(h.Dirs, o.Name, func() (err error) { c, err = h.Dirs.CreateContainer(o.ID, o.Name, o.Image); return err })
+		err = claiming(h.Dirs, o.Name, func() (err error) { c, err = h.Dirs.CreateContainer(o.ID, o.Name, o.Image); return err })
+		if err == nil {
+			d, err = o.copyImage(h, c)
+		}
 		if err == nil {
 			err = o.keepSecrets(c)
 		}
-		return c, err
+		return c, d, err
 	}
-	c, err := h.Dirs.CreateContainer(o.ID, "", o.Image)
-	if err != nil {
-		return nil, err
+	if c, err = h.Dirs.CreateContainer(o.ID, "", o.Image); err != nil {
+		return nil, d, err
 	}
-	if err = keep(h.Dirs, c, o); err == nil {
+	if d, err = o.copyImage(h, c); err == nil {
+		err = keep(h.Dirs, c, o)
+	}
+	if err == nil {
 		emit(h.Dirs, o.event("create"))
 	}
-	return c, err
+	return c, d, err
 }
 
 // keep makes a container one that stays, under a name of its own.

@@ -191,8 +191,10 @@ func (r *Running) settleIn(by starter) (err error) {
 	if err == nil && r.plan.o.rare().CDI != nil {
 		r.afterStart()
 	}
-	if notice := r.plan.deviceNotice(); notice != "" {
-		r.notice(notice)
+	for _, notice := range []string{r.plan.deviceNotice(), r.plan.driverNotice()} {
+		if notice != "" {
+			r.notice(notice)
+		}
 	}
 	if err == nil && r.plan.sharesPIDs() {
 		r.state.Space = space(r.child.PID)

@@ -14,13 +14,14 @@ import (
 // Tree says where a container's files are, for a process in its user
 // namespace. That of one that runs is seen as its own processes see it.
 type Tree struct {
-	Root    string   // a directory; "": Overlay is to be mounted on Merged
-	Overlay string   // options, naming lower directories from Base
-	Base    string   //
-	Merged  string   //
-	Upper   string   // what the container changed; "" with --rootfs
-	Lower   []string // the image's directories, topmost first
-	Mounts  []string // places in it that something is mounted on while it runs
+	Root    string        // a directory; "": Overlay is to be mounted on Merged
+	Overlay string        // options, naming lower directories from Base
+	Base    string        //
+	Merged  string        //
+	Upper   string        // what the container changed; "" with --rootfs
+	Lower   []string      // the image's directories, topmost first
+	Copy    *storage.Copy // in place of Upper, of a container that has a copy of its image
+	Mounts  []string      // places in it that something is mounted on while it runs
 }
 
 // Enter is a way into the user namespace of a container's files.
@@ -74,7 +75,9 @@ func (i *Info) enter(h Host) (e *Enter, err error) {
 	e.Tree.Mounts = append(e.Tree.Mounts, "/etc/hosts", "/etc/resolv.conf", "/etc/hostname", "/dev/console")
 	if i.Running() {
 		e.Tree.Root = fmt.Sprintf("/proc/%d/root", i.State.Init.PID)
-		e.Tree.Upper = i.Dir + "/upper"
+		if e.Tree.Copy = storage.CopyOf(i.Dir); e.Tree.Copy == nil {
+			e.Tree.Upper = i.Dir + "/upper"
+		}
 		e.userns, err = unix.Open(fmt.Sprintf("/proc/%d/ns/user", i.State.Init.PID), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		return e, err
 	}
@@ -83,6 +86,10 @@ func (i *Info) enter(h Host) (e *Enter, err error) {
 	}
 	if e.storage, err = hold(h.Dirs, i, e.image, i.startedSince); err != nil {
 		return e, err
+	}
+	if e.Tree.Copy = storage.CopyOf(e.storage.Dir); e.Tree.Copy != nil {
+		e.Tree.Root = e.Tree.Copy.Root
+		return e, nil
 	}
 	if e.Tree.Root = i.Options.Rootfs; e.Tree.Root == "" {
 		e.Tree.Upper, e.Tree.Merged = e.storage.Upper, e.storage.Merged

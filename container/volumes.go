@@ -48,6 +48,7 @@ const RoleFill = "rl-fill"
 // Fill is what it is to do, as root of the container's user namespace.
 type Fill struct {
 	Layers   []string // of the image, topmost first; or
+	Flat     bool     // no overlay can be mounted of them
 	Rootfs   string
 	Scratch  string // a directory of ours to mount on
 	SingleID bool
@@ -340,6 +341,13 @@ func (o *Options) fill(h Host, places []FillPlace, fillings []*storage.Filling) 
 				return err
 			}
 		}
+	}
+	if o.Image != nil {
+		d, err := ChooseDriver(h)
+		if err != nil {
+			return err
+		}
+		request.Flat = d.Name == storage.VFS
 	}
 	answers, err := runFill(h, request)
 	if err == nil && len(answers) != len(places) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"containers/rl/storage"
+	"containers/rl/storage/flat"
 	"containers/rl/storage/layers"
 )
 
@@ -24,7 +26,8 @@ import (
 type CommitOptions struct {
 	Dirs     storage.Dirs
 	ImageID  string
-	Upper    string          // the container's directory of changes
+	Upper    string          // the container's directory of changes; or
+	Copy     *storage.Copy   // its copy of the image
 	Hidden   map[string]bool // paths in it that only hold a place to mount on, when they are empty
 	Name     string          // "" for none
 	Changes  []string        // lines of a Dockerfile
@@ -69,7 +72,19 @@ func Commit(ctx context.Context, o CommitOptions) (id string, err error) {
 	for _, d := range config.RootFS.DiffIDs {
 		parent = layers.ChainID(parent, d)
 	}
-	diff, size, top, err := commitLayer(ctx, store, o, base.Layers, parent)
+	changes, err := changesFor(o, base.Layers)
+	if err != nil {
+		return "", err
+	}
+	if o.Kept != nil {
+		whose, err := openOwners(*o.Kept, base.Layers)
+		if err != nil {
+			return "", err
+		}
+		defer whose.close()
+		changes.Owner = whose.of
+	}
+	diff, size, top, err := commitLayer(ctx, store, o, changes, parent)
 	if err != nil {
 		return "", err
 	}
@@ -132,23 +147,47 @@ func committedManifest(config []byte, diffs []digest.Digest, last int64) ([]byte
 	return json.Marshal(m)
 }
 
+// changesFor says what goes into the layer: all of an overlay's upper directory, or
+// what a copy has and the image has not.
+func changesFor(o CommitOptions, layers []string) (PackOptions, error) {
+	opts := PackOptions{Name: ".", Layer: true, Hidden: o.Hidden}
+	if o.Copy == nil {
+		return opts, nil
+	}
+	stack, err := flat.Open(layers)
+	if err != nil {
+		return opts, err
+	}
+	defer stack.Close()
+	root, err := unix.Open(o.Copy.Root, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return opts, fmt.Errorf("opening %s: %w", o.Copy.Root, err)
+	}
+	defer unix.Close(root)
+	list, err := stack.Changes(flat.Copied{Root: root, Since: o.Copy.Since, Hidden: o.Hidden})
+	opts.Only, opts.Gone = map[string]bool{}, map[string][]string{}
+	for _, c := range list {
+		if c.Kind == flat.Deleted {
+			opts.Gone[path.Dir(c.Path)] = append(opts.Gone[path.Dir(c.Path)], path.Base(c.Path))
+		} else {
+			opts.Only[c.Path] = true
+		}
+	}
+	return opts, err
+}
+
 // commitLayer writes the changes as a layer's archive, and unpacks that into
 // the store at once: what is in the store has the digest that the image says.
-func commitLayer(ctx context.Context, store *layers.Store, o CommitOptions, lower []string, parent digest.Digest) (diff digest.Digest, size int64, top digest.Digest, err error) {
-	upper, err := unix.Open(o.Upper, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+func commitLayer(ctx context.Context, store *layers.Store, o CommitOptions, changes PackOptions, parent digest.Digest) (diff digest.Digest, size int64, top digest.Digest, err error) {
+	dir := o.Upper
+	if o.Copy != nil {
+		dir = o.Copy.Root
+	}
+	upper, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return "", 0, "", fmt.Errorf("opening %s: %w", o.Upper, err)
+		return "", 0, "", fmt.Errorf("opening %s: %w", dir, err)
 	}
 	defer unix.Close(upper)
-	pack := PackOptions{Name: ".", Layer: true, Hidden: o.Hidden}
-	if o.Kept != nil {
-		whose, err := openOwners(*o.Kept, lower)
-		if err != nil {
-			return "", 0, "", err
-		}
-		defer whose.close() // when the packing has ended
-		pack.Owner = whose.of
-	}
 	staged, err := store.StageLayer()
 	if err != nil {
 		return "", 0, "", err
@@ -158,7 +197,7 @@ func commitLayer(ctx context.Context, store *layers.Store, o CommitOptions, lowe
 	packed := make(chan error, 1)
 	go func() {
 		w := tar.NewWriter(writer)
-		err := Pack(w, upper, ".", pack)
+		err := Pack(w, upper, ".", changes)
 		err = errors.Join(err, w.Close())
 		writer.CloseWithError(err)
 		packed <- err

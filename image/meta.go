@@ -20,6 +20,8 @@ func (u *unpacker) meta(h *tar.Header, parent int, base string) error {
 			switch {
 			case errors.Is(err, unix.EINVAL) && u.opts.Plain:
 				u.squashed = true // it stays root's: an archive of the user's own names ids of the host
+			case errors.Is(err, unix.EPERM):
+				u.squashed = true // the file system gives nothing away, whoever is root here: NFS
 			case errors.Is(err, unix.EINVAL):
 				return fmt.Errorf("owner %d:%d is not in the id map: a larger range in /etc/subuid and /etc/subgid is needed: %w", h.Uid, h.Gid, err)
 			default:

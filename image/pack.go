@@ -22,6 +22,10 @@ type PackOptions struct {
 	Layer  bool
 	Owner  func(name string, uid, gid uint32) (inUID, inGID int) // in the archive, of ids as they are seen; nil: these. No name: it hides what was there
 	Hidden map[string]bool                                       // paths, from /, that are left out of a layer when they are empty
+	// Only are the paths, from /, that go into it; nil: all. Gone are the names, by their
+	// directory's path, that it takes away: for a tree that has no marks.
+	Only map[string]bool
+	Gone map[string][]string
 }
 
 // packer writes a tree as an archive. Nothing is opened by a path: the tree may
@@ -119,7 +123,15 @@ func (p *packer) directory(dir int, base string, h *tar.Header, st *unix.Statx_t
 		}
 	}
 	for _, base := range names {
+		if p.opts.Only != nil && !p.opts.Only["/"+path.Join(name, base)] {
+			continue
+		}
 		if err := p.entry(fd, base, path.Join(name, base), false); err != nil {
+			return err
+		}
+	}
+	for _, base := range p.opts.Gone[path.Join("/", name)] {
+		if err := p.whiteout(path.Join(name, whiteout+base)); err != nil {
 			return err
 		}
 	}

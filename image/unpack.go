@@ -215,7 +215,11 @@ func (u *unpacker) whiteout(dir, base string) error {
 			return err
 		}
 		defer unix.Close(fd)
-		return unix.Fsetxattr(fd, "user.overlay.opaque", []byte("y"), 0)
+		err = unix.Fsetxattr(fd, "user.overlay.opaque", []byte("y"), 0)
+		if errors.Is(err, unix.EOPNOTSUPP) {
+			return u.mark(dir, opaque)
+		}
+		return err
 	}
 	name := strings.TrimPrefix(base, whiteout)
 	if name == "" || name == "." || name == ".." || strings.HasPrefix(name, whiteout) {
@@ -227,7 +231,24 @@ func (u *unpacker) whiteout(dir, base string) error {
 	if err := u.clear(name); err != nil {
 		return err
 	}
-	return unix.Mknodat(u.parent, name, unix.S_IFCHR, 0)
+	if err := unix.Mknodat(u.parent, name, unix.S_IFCHR, 0); !errors.Is(err, unix.EPERM) {
+		return err
+	}
+	return u.mark(dir, base)
+}
+
+// mark keeps a mark as the archive has it: where the file system takes no such
+// attribute (NFS before 4.2), or the kernel makes no such device without root
+// (before Linux 5.8), it takes no overlay either, and package flat knows both forms.
+func (u *unpacker) mark(dir, base string) error {
+	if err := u.enter(dir); err != nil {
+		return err
+	}
+	fd, err := unix.Openat(u.parent, base, unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return err
+	}
+	return unix.Close(fd)
 }
 
 // clear removes what an earlier entry of the layer left in the way.

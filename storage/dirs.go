@@ -12,8 +12,9 @@ import (
 
 // Dirs are the directories of one user.
 type Dirs struct {
-	Data string // images, layers and containers
-	Run  string // what does not outlive the session
+	Data   string // images, layers and containers
+	Run    string // what does not outlive the session
+	Wanted string `json:",omitempty"` // the driver that the user asks for; "": what was found by trying
 }
 
 // Locate finds the user's directories and makes them.
@@ -24,7 +25,7 @@ type Dirs struct {
 // -): a directory that is not ours, or where others may write, is passed over.
 // The last two lie where everyone may write, so one that is a link, another's
 // or open to others is refused and not mended. RL_ROOT and RL_RUNROOT name
-// others in their place.
+// others in their place, STORAGE_DRIVER a driver.
 func Locate(getenv func(string) string, uid int) (Dirs, error) {
 	id := strconv.Itoa(uid)
 	return locate(getenv, uid, []string{"/run/user/" + id + "/rl", "/dev/shm/rl-" + id, "/tmp/rl-" + id})
@@ -57,7 +58,12 @@ func locate(getenv func(string) string, uid int, places []string) (Dirs, error) 
 	if err != nil {
 		return Dirs{}, err
 	}
-	d := Dirs{Data: data}
+	d := Dirs{Data: data, Wanted: getenv(DriverVariable)}
+	if d.Wanted != "" {
+		if err := CheckDriver(d.Wanted); err != nil {
+			return Dirs{}, err
+		}
+	}
 	if err := os.MkdirAll(d.Data, 0o700); err != nil {
 		return Dirs{}, fmt.Errorf("making the data directory: %w: set XDG_DATA_HOME to a directory that you may write", err)
 	}

@@ -227,8 +227,9 @@ func read(file *os.File) (*Image, error) {
 }
 
 // lock takes a lock that goes with the descriptor. File systems without locks
-// (Lustre without -o flock) answer ENOSYS: images there are not protected from
-// a removal at the same moment.
+// (Lustre without -o flock) answer ENOSYS, and NFS answers EBADF where one alone is
+// to have what is not open for writing, a directory say: what lies there is not
+// protected from a removal at the same moment.
 func lock(file *os.File, how int) error { return lockFD(int(file.Fd()), how) }
 
 func lockFD(fd, how int) error {
@@ -236,7 +237,7 @@ func lockFD(fd, how int) error {
 		err := unix.Flock(fd, how)
 		switch {
 		case errors.Is(err, unix.EINTR):
-		case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOLCK):
+		case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOLCK), errors.Is(err, unix.EBADF):
 			return nil
 		default:
 			return err

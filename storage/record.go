@@ -93,7 +93,7 @@ var ErrInUse = errors.New("image is in use by a container")
 // Forget removes an image's entry when no one holds it.
 func (d Dirs) Forget(id string) error {
 	name := path.Join(d.images(), id+suffix)
-	file, err := os.Open(name)
+	file, err := os.OpenFile(name, os.O_RDWR, 0) // for writing: see lock
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}

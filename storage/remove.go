@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -42,6 +44,7 @@ func RemoveTree(dirfd int, name string) error {
 type removal struct {
 	top    int
 	moved  int
+	held   error         // of a name that NFS keeps for a removed file which is open still
 	buffer [4 << 10]byte // one for all directories: the names are copied out
 }
 
@@ -78,8 +81,11 @@ func (r *removal) empty(fd int, path string, depth int) error {
 		if err != nil {
 			return &os.PathError{Op: "reading", Path: path, Err: err}
 		}
+		if r.held != nil {
+			names = slices.DeleteFunc(names, kept)
+		}
 		if len(names) == 0 {
-			return nil
+			return r.held
 		}
 		for _, name := range names {
 			if err := r.entry(fd, path, name, depth); err != nil {
@@ -97,6 +103,10 @@ func (r *removal) entry(fd int, path, name string, depth int) error {
 		}
 	}
 	if err == nil || errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	if errors.Is(err, unix.EBUSY) && kept(name) {
+		r.held = &os.PathError{Op: "removing", Path: path + "/" + name, Err: err}
 		return nil
 	}
 	if !errors.Is(err, unix.EISDIR) && !errors.Is(err, unix.EPERM) {
@@ -125,6 +135,10 @@ func (r *removal) entry(fd int, path, name string, depth int) error {
 	}
 	return nil
 }
+
+// kept are the names that an NFS client gives to removed files that are open. They
+// go when the files are closed.
+func kept(name string) bool { return strings.HasPrefix(name, ".nfs") }
 
 // raise moves a directory to the top of the tree, where it is found again. A
 // move changes the directory's own "..", so it must be writable.

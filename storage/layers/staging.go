@@ -134,13 +134,13 @@ func (g *Staging) Abort() error {
 	if g.home == "" {
 		return nil
 	}
-	err := storage.RemoveTree(unix.AT_FDCWD, g.home)
-	g.home = ""
-	for _, file := range []*os.File{g.Dir, g.Frame} {
+	for _, file := range []*os.File{g.Dir, g.Frame} { // before: NFS keeps the name of an open file
 		if file != nil {
 			file.Close()
 		}
 	}
+	err := storage.RemoveTree(unix.AT_FDCWD, g.home)
+	g.home = ""
 	return err
 }
 

@@ -53,17 +53,67 @@ func Open(d storage.Dirs) (*Store, error) {
 		users.Close()
 		return nil, fmt.Errorf("opening the store: %w", err)
 	}
-	store, err := getStore(cstorage.StoreOptions{
-		RunRoot:            filepath.Join(d.Run, "storage"),
-		GraphRoot:          d.Graph(),
-		GraphDriverName:    "overlay",
-		GraphDriverOptions: []string{"overlay.skip_mount_home=true"},
-	})
+	store, err := openGraph(d)
 	if err != nil {
 		users.Close()
 		return nil, fmt.Errorf("opening the store %s: %w", d.Graph(), explain(d.Graph(), err))
 	}
 	return &Store{d, store, users}, nil
+}
+
+// openGraph opens what containers/storage keeps: by its driver for overlay, also
+// where no overlay can be mounted, as nothing is mounted here.
+func openGraph(d storage.Dirs) (cstorage.Store, error) {
+	options := cstorage.StoreOptions{
+		RunRoot:            filepath.Join(d.Run, "storage"),
+		GraphRoot:          d.Graph(),
+		GraphDriverName:    "overlay",
+		GraphDriverOptions: []string{"overlay.skip_mount_home=true"},
+	}
+	driver, err := d.TryDriver()
+	if err != nil {
+		return nil, err
+	}
+	if driver.Name == storage.Overlay {
+		return getStore(options)
+	}
+	if options.GraphRoot, err = aside(d); err != nil {
+		return nil, err
+	}
+	// A program that mounts is taken to know better than the kernel; it is never run.
+	options.GraphDriverOptions = append(options.GraphDriverOptions, "overlay.mount_program=/proc/self/exe")
+	store, err := getStore(options)
+	_ = os.Remove(filepath.Join(d.Graph(), "overlay", ".has-mount-program")) // or it would be asked for ever
+	return store, err
+}
+
+// graphParts are what containers/storage has in its graph root, by its driver's name.
+var graphParts = [...]string{"overlay", "overlay-images", "overlay-layers", "overlay-containers"}
+
+// aside makes a graph root in the run directory whose parts are links to those of
+// the store. containers/storage refuses a graph root on a network file system, as
+// overlay would, or writes attributes to it that NFS does not have; it looks at no
+// more than the directory itself. All that it writes goes to the store.
+func aside(d storage.Dirs) (string, error) {
+	root := filepath.Join(d.Run, "graph")
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		return "", err
+	}
+	for _, part := range graphParts {
+		place, link := filepath.Join(d.Graph(), part), filepath.Join(root, part)
+		if err := os.MkdirAll(place, 0o700); err != nil {
+			return "", err
+		}
+		if old, err := os.Readlink(link); err == nil && old == place {
+			continue
+		}
+		made := fmt.Sprintf("%s.%d", link, os.Getpid())
+		_ = os.Remove(made)
+		if err := errors.Join(os.Symlink(place, made), os.Rename(made, link)); err != nil {
+			return "", err
+		}
+	}
+	return root, nil
 }
 
 // networkFileSystems are those where neither an overlay's upper directory nor

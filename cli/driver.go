@@ -1,0 +1,132 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+
+	"golang.org/x/sys/unix"
+
+	"containers/rl/cli/start"
+	"containers/rl/container"
+	"containers/rl/storage"
+	"containers/rl/storage/flat"
+)
+
+// driverInside is the second self that tries overlay where the store is.
+func driverInside(_ Streams, args []string) error {
+	if len(args) != 1 {
+		return errors.New(container.RoleDriver + " is for rl itself")
+	}
+	_, err := storage.Dirs{Data: args[0]}.TryDriver()
+	return err
+}
+
+// copyInside is the second self that makes a container's copy of its image.
+func copyInside(_ Streams, args []string) error {
+	var r container.Copying
+	if len(args) != 1 {
+		return errors.New(container.RoleCopy + " is for rl itself")
+	}
+	if err := json.Unmarshal([]byte(args[0]), &r); err != nil {
+		return fmt.Errorf("reading the request: %w", err)
+	}
+	err := copyLayers(r)
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return fmt.Errorf("%w: with driver %s each container takes the room of its image: rl container prune, or rl image prune -a", err, storage.VFS)
+	}
+	return err
+}
+
+// copyLayers makes the copy under another name; it is there as a whole or not at all.
+func copyLayers(r container.Copying) (err error) {
+	unix.Umask(0)
+	made := path.Join(r.Dir, storage.CopyNew)
+	if err := removeTree(made); err != nil { // of one that was killed
+		return err
+	}
+	defer func() {
+		if err != nil { // what is in the way of others, if the room is short
+			_ = removeTree(made)
+			err = fmt.Errorf("copying the image to %s: %w", r.Dir, err)
+		}
+	}()
+	if err := os.Mkdir(made, 0o755); err != nil {
+		return err
+	}
+	if err := flatten(r.Layers, made); err != nil {
+		return err
+	}
+	// Its time is when the copy was complete, by the clock of the file system.
+	if err := os.WriteFile(path.Join(r.Dir, storage.CopyMark), nil, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(made, path.Join(r.Dir, storage.RootName))
+}
+
+func flatten(layers []string, dir string) error {
+	stack, err := flat.Open(layers)
+	if err != nil {
+		return err
+	}
+	defer stack.Close()
+	root, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "opening", Path: dir, Err: err}
+	}
+	defer unix.Close(root)
+	return stack.Copy(root)
+}
+
+func removeTree(name string) error {
+	err := storage.RemoveTree(unix.AT_FDCWD, name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// changesOf compares a container's copy with its image. It runs in the
+// container's user namespace.
+func changesOf(c *storage.Copy, layers []string, hidden map[string]bool) ([]flat.Change, error) {
+	stack, err := flat.Open(layers)
+	if err != nil {
+		return nil, err
+	}
+	defer stack.Close()
+	root, err := unix.Open(c.Root, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "opening", Path: c.Root, Err: err}
+	}
+	defer unix.Close(root)
+	return stack.Changes(flat.Copied{Root: root, Since: c.Since, Hidden: hidden})
+}
+
+// hidden are the places of mounts, with all that is above.
+func hidden(mounts []string) map[string]bool {
+	places := map[string]bool{}
+	for _, m := range mounts {
+		for ; m != "/" && m != "."; m = path.Dir(m) {
+			places[m] = true
+		}
+	}
+	return places
+}
+
+// driver is the line of doctor.
+func driver() finding {
+	host, err := start.OpenHost()
+	if err != nil {
+		return finding{"driver", "degraded", err.Error(), ""}
+	}
+	d, err := container.ChooseDriver(host)
+	switch {
+	case err != nil:
+		return finding{"driver", "degraded", "it cannot be found out which one the store can have", ""}
+	case d.Name == storage.VFS && !d.Forced:
+		return finding{"driver", "degraded", fmt.Sprintf("%s, a copy of the image for each container: %s", d.Name, d.Reason), "export XDG_DATA_HOME=/local/directory, or Linux 5.11"}
+	}
+	return finding{"driver", "ok", d.Name + ": " + d.Reason, ""}
+}

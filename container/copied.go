@@ -1,0 +1,113 @@
+package container
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"containers/rl/storage"
+	"containers/rl/userns"
+)
+
+// The names under which our binary starts again as root of a user namespace: to
+// try which driver the store can have, and to make the copy that is a container's
+// root where overlay cannot be mounted.
+const (
+	RoleDriver = "rl-driver"
+	RoleCopy   = "rl-copy"
+)
+
+// Copying is the only argument of RoleCopy.
+type Copying struct {
+	Dir    string   // the container's own
+	Layers []string // topmost first
+}
+
+// ChooseDriver gives the driver of containers to come. What was found by trying
+// is kept, so that a start reads one small file.
+func ChooseDriver(h Host) (storage.Driver, error) {
+	if d, ok := h.Dirs.Driver(); ok {
+		return d, nil
+	}
+	process, err := userns.Command(h.IDs, RoleDriver, []string{h.Dirs.Data})
+	if err == nil {
+		err = saidAlready(process.Wait())
+	}
+	d, ok := h.Dirs.Driver()
+	if !ok { // nothing can be kept there: a start shows why
+		d = storage.Driver{Name: storage.Overlay, Reason: "nothing else was found"}
+	}
+	return d, err
+}
+
+// copyImage makes the container's own copy of its image, if that is to be its
+// root. It comes before the container is one that stays: what a kill leaves is
+// removed with the rest of the directory. of: what the container changed before,
+// on top of the image.
+func (o *Options) copyImage(h Host, c *storage.Container, of ...string) (d storage.Driver, err error) {
+	if o.Image == nil {
+		return d, nil
+	}
+	if d, err = ChooseDriver(h); err != nil || d.Name != storage.VFS {
+		return d, err
+	}
+	text, err := json.Marshal(Copying{Dir: c.Dir, Layers: append(of, o.Image.Layers...)})
+	if err != nil {
+		return d, err
+	}
+	process, err := userns.Command(h.IDs, RoleCopy, []string{string(text)})
+	if err == nil {
+		err = saidAlready(process.Wait())
+	}
+	return d, err
+}
+
+// saidAlready: a second self that ended by itself has told the user why.
+func saidAlready(err error) error {
+	var exit *userns.ExitError
+	if errors.As(err, &exit) && exit.Status.Exited() {
+		return Exit{Code: exit.Status.ExitStatus()}
+	}
+	return err
+}
+
+// findRoot says what the root is bound from: "" for an overlay that is to be
+// mounted. A container that was made with overlay, and is started where there is
+// none any more, gets a copy with all that it has changed.
+func (p *plan) findRoot(c *storage.Container, again bool) (err error) {
+	switch {
+	case p.o.Image == nil && !p.o.rare().RootfsOverlay:
+		p.files.root = p.o.Rootfs
+		return nil
+	case p.o.Image == nil:
+		return nil
+	case again && !storage.Copied(c.Dir):
+		if p.driver, err = p.o.copyImage(Host{Dirs: p.dirs, IDs: p.ids}, c, c.Upper); err != nil {
+			return err
+		}
+	}
+	if p.driver.Name == storage.VFS || again && storage.Copied(c.Dir) {
+		p.files.root = c.Root()
+	}
+	return nil
+}
+
+// driverNotice says once that containers are copies, and why. Who asked for it knows.
+func (p *plan) driverNotice() string {
+	if p.driver.Name != storage.VFS || p.driver.Forced || p.driver.Told {
+		return ""
+	}
+	p.dirs.Tell(p.driver)
+	return fmt.Sprintf("each container gets a copy of its image (driver %s): %s", storage.VFS, p.driver.Reason)
+}
+
+// Copied says whether the container has one.
+func (i *Info) Copied() bool { return storage.Copied(i.Dir) }
+
+// Driver is the name of the driver that the container has.
+func (i *Info) Driver() string {
+	if i.Copied() {
+		return storage.VFS
+	}
+	return storage.Overlay
+}

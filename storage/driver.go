@@ -1,0 +1,250 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Driver is how a container's root is made of an image's layers.
+type Driver struct {
+	Name   string // Overlay or VFS
+	Reason string // why it is this one, in a line
+	Forced bool   // the user asked for it by name
+	Told   bool   // a start has said that it copies
+}
+
+// The drivers, by the names that podman has for them.
+const (
+	Overlay = "overlay" // the kernel mounts the layers as one
+	VFS     = "vfs"     // each container has a copy of them
+)
+
+// DriverVariable names a driver (podman(1)); --storage-driver reaches our own
+// helpers by it.
+const DriverVariable = "STORAGE_DRIVER"
+
+// CheckDriver accepts the name of a driver that there is.
+func CheckDriver(name string) error {
+	if name != Overlay && name != VFS {
+		return fmt.Errorf("storage driver %q: rl has the drivers %s and %s", name, Overlay, VFS)
+	}
+	return nil
+}
+
+// The choice is text, and written as a whole: each line a key and a value.
+//
+//	driver vfs
+//	kernel 5.10.0-30-amd64
+//	fs 61267
+//	told yes
+//	reason overlay cannot be mounted ...
+//
+// It holds for the kernel and the kind of file system that it was made on.
+
+func (d Dirs) driverFile() string { return path.Join(d.Data, "driver") }
+
+// maxDriver bounds what is read of it: a start has one read for it.
+const maxDriver = 1024
+
+// Driver gives the user's choice, or the one that was made by trying. False: it
+// has to be tried, by TryDriver.
+func (d Dirs) Driver() (Driver, bool) {
+	if d.Wanted != "" {
+		return Driver{Name: d.Wanted, Reason: "asked for by --storage-driver or " + DriverVariable, Forced: true}, true
+	}
+	fd, err := unix.Open(d.driverFile(), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return Driver{}, false
+	}
+	defer unix.Close(fd)
+	var text [maxDriver]byte
+	n, err := unix.Read(fd, text[:])
+	if err != nil {
+		return Driver{}, false
+	}
+	var here place
+	if here.read(fd) != nil {
+		return Driver{}, false
+	}
+	return decodeDriver(string(text[:n]), here)
+}
+
+// place is what a choice depends on.
+type place struct {
+	kernel string // uname -r
+	fs     int64  // statfs(2), f_type
+}
+
+func (p *place) read(fd int) error {
+	var u unix.Utsname
+	var st unix.Statfs_t
+	err := errors.Join(unix.Uname(&u), unix.Fstatfs(fd, &st))
+	p.kernel, p.fs = unix.ByteSliceToString(u.Release[:]), int64(st.Type)
+	return err
+}
+
+func decodeDriver(text string, here place) (r Driver, ok bool) {
+	matched := 0
+	for line := range strings.Lines(text) {
+		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		switch key {
+		case "driver":
+			r.Name = value
+		case "kernel":
+			if value == here.kernel {
+				matched++
+			}
+		case "fs":
+			if value == strconv.FormatInt(here.fs, 10) {
+				matched++
+			}
+		case "told":
+			r.Told = true
+		case "reason":
+			r.Reason = value
+		}
+	}
+	return r, matched == 2 && CheckDriver(r.Name) == nil
+}
+
+func (r Driver) encode(here place) []byte {
+	told := ""
+	if r.Told {
+		told = "told yes\n"
+	}
+	reason := strings.ReplaceAll(r.Reason, "\n", "; ")
+	head := fmt.Sprintf("driver %s\nkernel %s\nfs %d\n%sreason ", r.Name, here.kernel, here.fs, told)
+	return []byte(head + reason[:min(len(reason), maxDriver-len(head)-1)] + "\n")
+}
+
+func (d Dirs) recordDriver(r Driver) error {
+	fd, err := unix.Open(d.Data, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	var here place
+	if err := here.read(fd); err != nil {
+		return err
+	}
+	return replace(d.driverFile(), func(tmp string) error { return writeWhole(tmp, r.encode(here)) })
+}
+
+// Tell notes that the user knows of the choice by now. That it cannot be noted
+// is no error: it will be said once more.
+func (d Dirs) Tell(r Driver) {
+	if !r.Forced {
+		r.Told = true
+		_ = d.recordDriver(r)
+	}
+}
+
+// TryDriver mounts an overlay over directories of the store, keeps which driver
+// that leaves, and why, and gives it. It runs as root of a user namespace with mounts
+// of its own. Several that begin together try one after the other.
+func (d Dirs) TryDriver() (Driver, error) {
+	if r, ok := d.Driver(); ok {
+		return r, nil
+	}
+	if err := os.MkdirAll(d.Data, 0o700); err != nil {
+		return Driver{}, fmt.Errorf("choosing a driver: %w", err)
+	}
+	file, err := os.OpenFile(path.Join(d.Data, "driver.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return Driver{}, fmt.Errorf("choosing a driver: %w", err)
+	}
+	defer file.Close()
+	if err := lock(file, unix.LOCK_EX); err != nil {
+		return Driver{}, fmt.Errorf("choosing a driver: %w", err)
+	}
+	if r, ok := d.Driver(); ok { // by who had the lock before
+		return r, nil
+	}
+	home := path.Join(d.Data, "trying")
+	if err := RemoveTree(unix.AT_FDCWD, home); err != nil && !errors.Is(err, os.ErrNotExist) { // of one that was killed
+		return Driver{}, fmt.Errorf("choosing a driver: %w", err)
+	}
+	refused, err := tryOverlay(home)
+	if err = errors.Join(err, RemoveTree(unix.AT_FDCWD, home)); err != nil {
+		return Driver{}, fmt.Errorf("choosing a driver: %w", err)
+	}
+	r := Driver{Name: Overlay, Reason: "overlay can be mounted on " + d.Data}
+	if refused != nil {
+		r = Driver{Name: VFS, Reason: fmt.Sprintf("overlay cannot be used on %s: %v", d.Data, refused)}
+	}
+	if err := d.recordDriver(r); err != nil {
+		return r, fmt.Errorf("keeping the choice of a driver: %w", err)
+	}
+	return r, nil
+}
+
+// tryOverlay does what a container would: it writes to a file of a lower
+// directory, removes it, and makes a directory in its place, which takes a mark
+// of overlay's that not every file system can hold. err: it could not be tried.
+func tryOverlay(home string) (refused, err error) {
+	lower, upper, work, merged := path.Join(home, "lower"), path.Join(home, "upper"), path.Join(home, "work"), path.Join(home, "merged")
+	for _, dir := range []string{home, lower, upper, work, merged} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return nil, err
+		}
+	}
+	if err := os.WriteFile(path.Join(lower, "file"), []byte("lower"), 0o600); err != nil {
+		return nil, err
+	}
+	if refused, err = mountTrial(lower, upper, work, merged); refused != nil || err != nil {
+		return refused, err
+	}
+	defer func() { err = errors.Join(err, unix.Unmount(merged, unix.MNT_DETACH)) }()
+	file := path.Join(merged, "file")
+	for _, step := range []func() error{
+		func() error { return os.WriteFile(file, []byte("upper"), 0o600) },
+		func() error { return os.Remove(file) },
+		func() error { return os.Mkdir(file, 0o700) },
+	} {
+		if err := step(); errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+			return nil, err
+		} else if err != nil {
+			return err, nil
+		}
+	}
+	return nil, nil
+}
+
+// mountTrial mounts as a start does: lower directories are named from where we are.
+func mountTrial(lower, upper, work, merged string) (refused, err error) {
+	base, options, err := OverlayOf([]string{lower}, upper, work, "", path.Join(path.Dir(lower), "l"))
+	if err != nil {
+		return nil, err
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		here = "/" // ours was removed
+	}
+	if err := os.Chdir(base); err != nil {
+		return nil, err
+	}
+	defer os.Chdir(here)
+	if err := unix.Mount("overlay", merged, "overlay", 0, options); err != nil {
+		return whyRefused(err), nil
+	}
+	return nil, nil
+}
+
+// whyRefused says what an error of mount(2) means here.
+func whyRefused(err error) error {
+	switch {
+	case errors.Is(err, unix.ENODEV):
+		return fmt.Errorf("the kernel has no overlay: %w", err)
+	case errors.Is(err, unix.EPERM):
+		return fmt.Errorf("without root Linux mounts it from 5.11 on: %w", err)
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EACCES), errors.Is(err, unix.EREMOTE), errors.Is(err, unix.EOPNOTSUPP):
+		return fmt.Errorf("the file system takes none, NFS for one: %w", err)
+	}
+	return err
+}
