@@ -1,12 +1,12 @@
 package conformance
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
 	"testing"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -125,9 +125,12 @@ func getdents(t *testing.T, fd, size int) (found []dirent) {
 	n, err := unix.Getdents(fd, buf)
 	must(t, err)
 	for buf = buf[:n]; len(buf) > 0; {
-		d := (*unix.Dirent)(unsafe.Pointer(&buf[0]))
-		found = append(found, dirent{unix.ByteSliceToString(buf[19:d.Reclen]), d.Ino, d.Type, d.Off})
-		buf = buf[d.Reclen:]
+		length := binary.NativeEndian.Uint16(buf[16:])
+		found = append(found, dirent{
+			name: unix.ByteSliceToString(buf[19:length]), ino: binary.NativeEndian.Uint64(buf),
+			kind: buf[18], next: int64(binary.NativeEndian.Uint64(buf[8:])),
+		})
+		buf = buf[length:]
 	}
 	return found
 }

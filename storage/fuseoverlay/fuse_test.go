@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -61,6 +63,8 @@ func mountHere(t *testing.T, l Layers) string {
 	server.Env = append(os.Environ(), serveLayers+"="+string(text))
 	server.ExtraFiles = []*os.File{dev}
 	server.Stderr = os.Stderr
+	server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	runtime.LockOSThread() // the signal comes when the thread ends
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
