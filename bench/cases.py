@@ -8,6 +8,7 @@ import time
 
 import live
 import network
+import overlay
 from bundle import crun_bundle
 from measure import Result, check, once, rounds
 from processes import is_sleep, kill_sleeps, processes, pss
@@ -110,4 +111,4 @@ def net(o):
         ("rl out", "pasta out"): (1.0, "at least"), ("rl in", "pasta in"): (1.0, "at least")}
 
 
-ROWS = {"start": start, "single": single, "version": version, "network": net, "memory": memory, "pull": pull, **live.ROWS}
+ROWS = {"start": start, "single": single, "version": version, "network": net, "memory": memory, "pull": pull, **live.ROWS, **overlay.ROWS}

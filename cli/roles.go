@@ -33,6 +33,7 @@ var roles = map[string]func(Streams, []string) error{
 	roleSize:             sizeInside,
 	container.RoleFill:   fillInside,
 	roleVolume:           volumeInside,
+	roleOverlay:          overlayInside,
 }
 
 // Role runs what argv[0] names; false when it names nothing of ours.
