@@ -8,6 +8,7 @@ import time
 
 import live
 import network
+import overlay
 import store
 from bundle import crun_bundle
 from measure import Result, check, once, rounds
@@ -111,4 +112,4 @@ def net(o):
         ("rl out", "pasta out"): (1.0, "at least"), ("rl in", "pasta in"): (1.0, "at least")}
 
 
-ROWS = {"start": start, "single": single, "version": version, "network": net, "memory": memory, "pull": pull, **live.ROWS, **store.ROWS}
+ROWS = {"start": start, "single": single, "version": version, "network": net, "memory": memory, "pull": pull, **live.ROWS, **overlay.ROWS, **store.ROWS}

@@ -72,19 +72,7 @@ func Commit(ctx context.Context, o CommitOptions) (id string, err error) {
 	for _, d := range config.RootFS.DiffIDs {
 		parent = layers.ChainID(parent, d)
 	}
-	changes, err := changesFor(o, base.Layers)
-	if err != nil {
-		return "", err
-	}
-	if o.Kept != nil {
-		whose, err := openOwners(*o.Kept, base.Layers)
-		if err != nil {
-			return "", err
-		}
-		defer whose.close()
-		changes.Owner = whose.of
-	}
-	diff, size, top, err := commitLayer(ctx, store, o, changes, parent)
+	diff, size, top, err := commitLayer(ctx, store, o, base.Layers, parent)
 	if err != nil {
 		return "", err
 	}
@@ -178,7 +166,7 @@ func changesFor(o CommitOptions, layers []string) (PackOptions, error) {
 
 // commitLayer writes the changes as a layer's archive, and unpacks that into
 // the store at once: what is in the store has the digest that the image says.
-func commitLayer(ctx context.Context, store *layers.Store, o CommitOptions, changes PackOptions, parent digest.Digest) (diff digest.Digest, size int64, top digest.Digest, err error) {
+func commitLayer(ctx context.Context, store *layers.Store, o CommitOptions, lower []string, parent digest.Digest) (diff digest.Digest, size int64, top digest.Digest, err error) {
 	dir := o.Upper
 	if o.Copy != nil {
 		dir = o.Copy.Root
@@ -188,6 +176,18 @@ func commitLayer(ctx context.Context, store *layers.Store, o CommitOptions, chan
 		return "", 0, "", fmt.Errorf("opening %s: %w", dir, err)
 	}
 	defer unix.Close(upper)
+	changes, err := changesFor(o, lower)
+	if err != nil {
+		return "", 0, "", err
+	}
+	if o.Kept != nil {
+		whose, err := openOwners(*o.Kept, lower)
+		if err != nil {
+			return "", 0, "", err
+		}
+		defer whose.close() // when the packing has ended
+		changes.Owner = whose.of
+	}
 	staged, err := store.StageLayer()
 	if err != nil {
 		return "", 0, "", err

@@ -1,0 +1,82 @@
+package fuseoverlay
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"containers/rl/storage/conformance"
+)
+
+// serveLayers, in the environment, makes the test binary the server of
+// descriptor 3: another process, as its umask is, and as a process that waits
+// for itself in the kernel may stand still.
+const serveLayers = "RL_TEST_SERVE"
+
+func TestMain(m *testing.M) {
+	text, serves := os.LookupEnv(serveLayers)
+	if !serves {
+		os.Exit(m.Run())
+	}
+	var l Layers
+	err := json.Unmarshal([]byte(text), &l)
+	if err == nil {
+		err = Serve(os.NewFile(3, "/dev/fuse"), l)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// TestConformance runs what every driver must do.
+func TestConformance(t *testing.T) {
+	if conformance.InNamespace(t) {
+		conformance.Run(t, func(t *testing.T, lower []string, upper, work string) string {
+			return mountHere(t, Layers{Lower: lower, Upper: upper, Work: work})
+		})
+	}
+}
+
+func mountHere(t *testing.T, l Layers) string {
+	t.Helper()
+	merged := filepath.Join(filepath.Dir(l.Upper), "merged")
+	if err := os.MkdirAll(merged, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	dev, err := Mount(merged)
+	if err != nil {
+		t.Skipf("no FUSE in a user namespace: %v", err)
+	}
+	text, err := json.Marshal(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := exec.Command("/proc/self/exe")
+	server.Env = append(os.Environ(), serveLayers+"="+string(text))
+	server.ExtraFiles = []*os.File{dev}
+	server.Stderr = os.Stderr
+	server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	runtime.LockOSThread() // the signal comes when the thread ends
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_ = dev.Close() // a server that dies ends the mount
+	t.Cleanup(func() {
+		if err := unix.Unmount(merged, 0); err != nil {
+			t.Errorf("unmounting: %v", err)
+			_ = unix.Unmount(merged, unix.MNT_DETACH)
+		}
+		if err := server.Wait(); err != nil {
+			t.Errorf("serving: %v", err)
+		}
+	})
+	return merged
+}

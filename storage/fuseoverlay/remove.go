@@ -1,0 +1,307 @@
+package fuseoverlay
+
+import (
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+)
+
+// Unlink removes a name of a file.
+func (o *overlay) Unlink(_ <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
+	return status(o.remove(in, name, false))
+}
+
+// Rmdir removes a directory in which nothing is seen.
+func (o *overlay) Rmdir(_ <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
+	return status(o.remove(in, name, true))
+}
+
+func (o *overlay) remove(in *fuse.InHeader, name string, isDir bool) error {
+	dir := o.tree.get(in.NodeId)
+	if dir == nil {
+		return unix.ESTALE
+	}
+	if err := o.copyUp(dir, wholeFile); err != nil {
+		return err
+	}
+	o.tree.disk.Lock()
+	defer o.tree.disk.Unlock()
+	n, err := o.known(dir, name)
+	if err != nil {
+		return err
+	}
+	defer o.Forget(n.id, 0) // the kernel may not know it
+	if isDir {
+		if err := o.empty(n); err != nil {
+			return err
+		}
+	}
+	whiteout, err := o.hides(dir, name)
+	if err != nil {
+		return err
+	}
+	if err := o.hold(n, dir, name); err != nil {
+		return err
+	}
+	h, err := o.dir(dir, upper)
+	if err != nil {
+		return err
+	}
+	defer o.files.release(h)
+	if err := o.vacate(dir, h.fd, name, n.occupant(), whiteout); err != nil {
+		return err
+	}
+	o.lose(n, dir, name)
+	return nil
+}
+
+// occupant is what the upper layer has of a node.
+func (n *node) occupant() occupant {
+	switch {
+	case !n.isUpper():
+		return nothing
+	case n.isDir():
+		return aDirectory
+	}
+	return aFile
+}
+
+// known is the node of a name that exists. The caller holds tree.disk.
+func (o *overlay) known(dir *node, name string) (*node, error) {
+	if n := o.tree.child(dir, name); n != nil {
+		return n, nil
+	}
+	var st unix.Stat_t
+	parts, err := o.look(dir, name, &st)
+	if err != nil {
+		return nil, err
+	}
+	if len(parts) == 0 {
+		return nil, unix.ENOENT
+	}
+	return o.tree.meet(dir, name, parts, &st, o.shown(parts[0].layer, st.Dev, st.Ino), false), nil
+}
+
+func (o *overlay) empty(n *node) error {
+	if !n.isDir() {
+		return unix.ENOTDIR
+	}
+	entries, err := o.list(n)
+	if err == nil && len(entries) > 0 {
+		err = unix.ENOTEMPTY
+	}
+	return err
+}
+
+// hold opens a file that is about to lose its only name: it may be in use, which
+// the server is not told. The caller holds tree.disk for writing.
+func (o *overlay) hold(n, dir *node, name string) error {
+	o.tree.mu.Lock()
+	names, unknown := len(n.places), n.lookups == 0
+	o.tree.mu.Unlock()
+	if names > 1 || unknown || n.held >= 0 {
+		return nil
+	}
+	fd := o.files.take(spot{n, n.top()})
+	if fd < 0 {
+		h, err := o.dir(dir, n.top())
+		if err != nil {
+			return err
+		}
+		defer o.files.release(h)
+		if fd, err = openFile(h.fd, name, n); err != nil {
+			return err
+		}
+	}
+	n.held = fd
+	return nil
+}
+
+// lose takes a name from a node, which the disk has no more.
+func (o *overlay) lose(n, dir *node, name string) {
+	gone := false
+	if n.held >= 0 && n.isUpper() {
+		var st unix.Stat_t
+		gone = unix.Fstat(n.held, &st) == nil && (st.Nlink == 0 || n.isDir())
+	}
+	o.tree.mu.Lock()
+	defer o.tree.mu.Unlock()
+	o.tree.detach(n, dir, name)
+	if gone {
+		delete(o.tree.origins, n.real) // the number may be used again
+	}
+}
+
+// side is one of the two names of a rename.
+type side struct {
+	dir  *node
+	name string
+	n    *node // nil if there is none
+	h    *handle
+	// hides: a layer below has the name.
+	hides bool
+}
+
+// Rename is renameat2(2), but for RENAME_WHITEOUT.
+func (o *overlay) Rename(_ <-chan struct{}, in *fuse.RenameIn, oldName, newName string) fuse.Status {
+	from, to := side{dir: o.tree.get(in.NodeId), name: oldName}, side{dir: o.tree.get(in.Newdir), name: newName}
+	if from.dir == nil || to.dir == nil {
+		return fuse.Status(unix.ESTALE)
+	}
+	if in.Flags&^(unix.RENAME_NOREPLACE|unix.RENAME_EXCHANGE) != 0 {
+		return fuse.EINVAL
+	}
+	exchange := in.Flags&unix.RENAME_EXCHANGE != 0
+	if err := o.copyUpForRename(&from, &to, exchange); err != nil {
+		return status(err)
+	}
+	o.tree.disk.Lock()
+	defer o.tree.disk.Unlock()
+	for _, s := range []*side{&from, &to} {
+		if err := o.prepare(s); err != nil {
+			return status(err)
+		}
+		defer o.files.release(s.h)
+	}
+	switch {
+	case from.n == nil || exchange && to.n == nil:
+		return fuse.ENOENT
+	case exchange:
+		return status(o.swap(&from, &to))
+	case to.n != nil && in.Flags&unix.RENAME_NOREPLACE != 0:
+		return fuse.Status(unix.EEXIST)
+	case to.n == from.n:
+		return fuse.OK
+	}
+	return status(o.move(&from, &to))
+}
+
+// copyUpForRename refuses what would have to take a layer's content along.
+func (o *overlay) copyUpForRename(from, to *side, exchange bool) error {
+	moved := []*side{from}
+	if exchange {
+		moved = append(moved, to)
+	}
+	for _, s := range moved {
+		o.tree.disk.RLock()
+		n, err := o.known(s.dir, s.name)
+		o.tree.disk.RUnlock()
+		if err != nil {
+			return err
+		}
+		if n.isDir() && (len(n.parts) > 1 || !n.isUpper()) {
+			return unix.EXDEV
+		}
+		if err := o.copyUp(n, wholeFile); err != nil {
+			return err
+		}
+	}
+	if err := o.copyUp(from.dir, wholeFile); err != nil {
+		return err
+	}
+	return o.copyUp(to.dir, wholeFile)
+}
+
+// prepare looks up a side, on the disk of this moment.
+func (o *overlay) prepare(s *side) (err error) {
+	s.n, err = o.known(s.dir, s.name)
+	if err != nil && err != unix.ENOENT {
+		return err
+	}
+	if s.hides, err = o.hides(s.dir, s.name); err != nil {
+		return err
+	}
+	s.h, err = o.dir(s.dir, upper)
+	return err
+}
+
+// settle makes a directory opaque that comes to where a layer has something.
+func (o *overlay) settle(n *node, to *side) error {
+	if !n.isDir() || !to.hides {
+		return nil
+	}
+	return o.withFile(n, func(fd int) error { return unix.Fsetxattr(fd, opaqueXattr, []byte{opaqueY}, 0) })
+}
+
+func (o *overlay) swap(a, b *side) error {
+	if err := o.settle(a.n, b); err != nil {
+		return err
+	}
+	if err := o.settle(b.n, a); err != nil {
+		return err
+	}
+	if err := unix.Renameat2(a.h.fd, a.name, b.h.fd, b.name, unix.RENAME_EXCHANGE); err != nil {
+		return err
+	}
+	o.tree.mu.Lock()
+	defer o.tree.mu.Unlock()
+	o.tree.detach(a.n, a.dir, a.name)
+	o.tree.detach(b.n, b.dir, b.name)
+	o.tree.attach(a.n, b.dir, b.name)
+	o.tree.attach(b.n, a.dir, a.name)
+	return nil
+}
+
+// move is rename(2): what is at the new name goes, and a whiteout stays at the
+// old one where a layer has it.
+func (o *overlay) move(from, to *side) error {
+	if to.n != nil {
+		if err := o.replaceable(from.n, to); err != nil {
+			return err
+		}
+	}
+	if err := o.settle(from.n, to); err != nil {
+		return err
+	}
+	was, err := occupies(to.dir, to.h.fd, to.name)
+	if err != nil {
+		return err
+	}
+	if was == nothing || was != aDirectory && !from.n.isDir() {
+		err = o.moveOnto(from, to)
+	} else { // rename(2) takes neither a directory with whiteouts in it, nor a directory for a whiteout
+		err = unix.Renameat2(from.h.fd, from.name, to.h.fd, to.name, unix.RENAME_EXCHANGE)
+		if err == nil {
+			err = o.vacate(from.dir, from.h.fd, from.name, was, from.hides)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if to.n != nil {
+		o.lose(to.n, to.dir, to.name)
+	}
+	o.tree.mu.Lock()
+	defer o.tree.mu.Unlock()
+	o.tree.detach(from.n, from.dir, from.name)
+	o.tree.attach(from.n, to.dir, to.name)
+	return nil
+}
+
+func (o *overlay) replaceable(n *node, to *side) error {
+	switch {
+	case n.isDir() && !to.n.isDir():
+		return unix.ENOTDIR
+	case !n.isDir() && to.n.isDir():
+		return unix.EISDIR
+	case to.n.isDir():
+		if err := o.empty(to.n); err != nil {
+			return err
+		}
+	}
+	return o.hold(to.n, to.dir, to.name)
+}
+
+// moveOnto leaves the whiteout in the same step where the file system can.
+func (o *overlay) moveOnto(from, to *side) error {
+	if !from.hides {
+		return unix.Renameat(from.h.fd, from.name, to.h.fd, to.name)
+	}
+	err := unix.Renameat2(from.h.fd, from.name, to.h.fd, to.name, unix.RENAME_WHITEOUT)
+	if err != unix.EINVAL && err != unix.EPERM && err != unix.EOPNOTSUPP {
+		return err
+	}
+	if err := unix.Renameat(from.h.fd, from.name, to.h.fd, to.name); err != nil {
+		return err
+	}
+	return o.vacate(from.dir, from.h.fd, from.name, nothing, true)
+}

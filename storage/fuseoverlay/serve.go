@@ -1,0 +1,159 @@
+package fuseoverlay
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"sync/atomic"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+)
+
+// Layers are the directories of one overlay.
+type Layers struct {
+	Lower       []string // the topmost first; never written
+	Upper, Work string   // Work is an empty directory on Upper's file system
+	Volatile    bool     // fsync(2) does nothing, as with the kernel's option volatile
+}
+
+// maxIO is the most bytes that one request reads or writes.
+const maxIO = 256 << 10
+
+// Options are the mount options, for mount(2) of type Type, for a descriptor of
+// /dev/fuse that is number fd in the process that mounts.
+func Options(fd int) string {
+	return fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions,max_read=%d", fd, maxIO)
+}
+
+// Type is the type for mount(2).
+const Type = "fuse.rl"
+
+// Mount mounts on target and returns the descriptor to Serve. Whoever touches
+// the mount before that waits.
+func Mount(target string) (*os.File, error) {
+	dev, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Mount("rl", target, Type, 0, Options(int(dev.Fd()))); err != nil {
+		_ = dev.Close()
+		return nil, &os.PathError{Op: "mounting FUSE on", Path: target, Err: err}
+	}
+	return dev, nil
+}
+
+// Serve answers for the mount of dev, until it is unmounted. It sets the
+// process's umask to 0.
+func Serve(dev *os.File, l Layers) error {
+	fs, err := open(l)
+	if err != nil {
+		return err
+	}
+	defer fs.close()
+	fd, err := unix.FcntlInt(dev.Fd(), unix.F_DUPFD_CLOEXEC, 3) // the server closes its own
+	if err != nil {
+		return os.NewSyscallError("fcntl", err)
+	}
+	unix.Umask(0)
+	server, err := fuse.NewServer(fs, fmt.Sprint("/dev/fd/", fd), &fuse.MountOptions{
+		MaxWrite:                 maxIO,
+		MaxBackground:            64,
+		EnableSymlinkCaching:     true,
+		ExplicitDataCacheControl: true,
+		ExtraCapabilities:        fuse.CAP_WRITEBACK_CACHE | fuse.CAP_READDIRPLUS_AUTO,
+		Logger:                   log.New(io.Discard, "", 0),
+		PanicHandler:             func(any) fuse.Status { return fuse.EIO },
+	})
+	if err != nil {
+		_ = unix.Close(fd)
+		return fmt.Errorf("serving FUSE: %w", err)
+	}
+	server.Serve()
+	return nil
+}
+
+// overlay is the file system. The methods that go-fuse calls run concurrently.
+type overlay struct {
+	fuse.RawFileSystem // ENOSYS for all that is not here
+
+	layers   []layer // the upper first
+	work     int     // descriptor of the work directory
+	temps    atomic.Uint64
+	volatile bool
+	tree     tree
+	files    descriptors
+	streams  streams
+}
+
+// layer is the top directory of a layer.
+type layer struct {
+	fd  int
+	dev uint64 // st_dev
+}
+
+// upper is the index of the only layer that is written.
+const upper = 0
+
+func open(l Layers) (_ *overlay, err error) {
+	o := &overlay{RawFileSystem: fuse.NewDefaultRawFileSystem(), work: -1, volatile: l.Volatile}
+	defer func() {
+		if err != nil {
+			o.close()
+		}
+	}()
+	for _, dir := range append([]string{l.Upper}, l.Lower...) {
+		fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return nil, &os.PathError{Op: "opening the layer", Path: dir, Err: err}
+		}
+		var st unix.Stat_t
+		if err := unix.Fstat(fd, &st); err != nil {
+			return nil, &os.PathError{Op: "fstat", Path: dir, Err: err}
+		}
+		o.layers = append(o.layers, layer{fd, st.Dev})
+	}
+	if o.work, err = unix.Open(l.Work, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
+		return nil, &os.PathError{Op: "opening the work directory", Path: l.Work, Err: err}
+	}
+	if err := o.clearWork(); err != nil {
+		return nil, &os.PathError{Op: "clearing the work directory", Path: l.Work, Err: err}
+	}
+	o.files.init()
+	return o, o.plantRoot()
+}
+
+func (o *overlay) close() {
+	o.files.closeAll()
+	for _, l := range o.layers {
+		_ = unix.Close(l.fd)
+	}
+	if o.work >= 0 {
+		_ = unix.Close(o.work)
+	}
+}
+
+func (*overlay) String() string { return "rl" }
+
+// StatFs tells the room on the upper directory's file system.
+func (o *overlay) StatFs(_ <-chan struct{}, _ *fuse.InHeader, out *fuse.StatfsOut) fuse.Status {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(o.layers[upper].fd, &st); err != nil {
+		return status(err)
+	}
+	*out = fuse.StatfsOut{Blocks: st.Blocks, Bfree: st.Bfree, Bavail: st.Bavail, Files: st.Files, Ffree: st.Ffree,
+		Bsize: uint32(st.Bsize), NameLen: uint32(st.Namelen), Frsize: uint32(st.Frsize)}
+	return fuse.OK
+}
+
+// status is the answer to an error of a system call.
+func status(err error) fuse.Status {
+	if err == nil {
+		return fuse.OK
+	}
+	if errno, ok := err.(unix.Errno); ok { // nothing wraps on these paths
+		return fuse.Status(errno)
+	}
+	return fuse.EIO
+}
