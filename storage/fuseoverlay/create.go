@@ -18,6 +18,9 @@ type birth struct {
 // Mknod makes a file; O_CREAT comes here too, as Create answers ENOSYS, so that
 // a file that is written has two requests less.
 func (o *overlay) Mknod(in *fuse.InHeader, mk *fuse.MknodIn, name string, out *fuse.EntryOut) fuse.Status {
+	if mk.Mode&unix.S_IFMT == unix.S_IFCHR && mk.Rdev == 0 {
+		return unix.EPERM // it would be a whiteout
+	}
 	if mk.Mode&unix.S_IFMT != unix.S_IFREG {
 		return status(o.create(in, name, mk.Mode, out, func(dir int, name string) error {
 			return unix.Mknodat(dir, name, mk.Mode, int(mk.Rdev))
