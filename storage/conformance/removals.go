@@ -85,6 +85,7 @@ var removals = []scenario{
 			path := root + "/d/file"
 			wants(t, "mkdir", unix.Mkdir(path, 0o755), unix.EEXIST)
 			wants(t, "mknod", unix.Mknod(path, unix.S_IFIFO, 0), unix.EEXIST)
+			wants(t, "mknod of a whiteout", unix.Mknod(root+"/d/whiteout", unix.S_IFCHR, 0), unix.EPERM)
 			wants(t, "symlink", unix.Symlink("x", path), unix.EEXIST)
 			wants(t, "link", unix.Link(root+"/d/other", path), unix.EEXIST)
 			_, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)

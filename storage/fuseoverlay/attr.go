@@ -1,8 +1,9 @@
 package fuseoverlay
 
 import (
-	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
+
+	"containers/rl/storage/fuse"
 )
 
 // forever is how long the kernel may keep what it was told, in seconds: nobody
@@ -13,8 +14,8 @@ func fill(a *fuse.Attr, n *node, st *unix.Stat_t) {
 	*a = fuse.Attr{
 		Ino: n.ino, Size: uint64(st.Size), Blocks: uint64(st.Blocks), Mode: st.Mode, Nlink: uint32(st.Nlink),
 		Atime: uint64(st.Atim.Sec), Mtime: uint64(st.Mtim.Sec), Ctime: uint64(st.Ctim.Sec),
-		Atimensec: uint32(st.Atim.Nsec), Mtimensec: uint32(st.Mtim.Nsec), Ctimensec: uint32(st.Ctim.Nsec),
-		Owner: fuse.Owner{Uid: st.Uid, Gid: st.Gid}, Rdev: uint32(st.Rdev), Blksize: uint32(st.Blksize),
+		AtimeNsec: uint32(st.Atim.Nsec), MtimeNsec: uint32(st.Mtim.Nsec), CtimeNsec: uint32(st.Ctim.Nsec),
+		UID: st.Uid, GID: st.Gid, Rdev: uint32(st.Rdev), Blksize: uint32(st.Blksize),
 	}
 	if len(n.parts) > 1 {
 		a.Nlink = 1 // as the kernel's overlay: how many directories there are was not counted
@@ -22,22 +23,22 @@ func fill(a *fuse.Attr, n *node, st *unix.Stat_t) {
 }
 
 func entry(out *fuse.EntryOut, n *node, st *unix.Stat_t) {
-	out.NodeId, out.Generation = n.id, 0
+	out.NodeID, out.Generation = n.id, 0
 	out.EntryValid, out.AttrValid = forever, forever
 	fill(&out.Attr, n, st)
 }
 
 // Lookup finds a name. That it is not there is kept by the kernel, too.
-func (o *overlay) Lookup(_ <-chan struct{}, in *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
-	dir := o.tree.get(in.NodeId)
+func (o *overlay) Lookup(in *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
+	dir := o.tree.get(in.NodeID)
 	if dir == nil {
-		return fuse.Status(unix.ESTALE)
+		return unix.ESTALE
 	}
 	o.tree.disk.RLock()
 	defer o.tree.disk.RUnlock()
 	err := o.lookup(dir, name, out)
 	if err == unix.ENOENT {
-		out.NodeId, out.EntryValid = 0, forever
+		out.NodeID, out.EntryValid = 0, forever
 		return fuse.OK
 	}
 	return status(err)
@@ -67,10 +68,10 @@ func (o *overlay) lookup(dir *node, name string, out *fuse.EntryOut) error {
 }
 
 // GetAttr is stat(2).
-func (o *overlay) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
-	n := o.tree.get(in.NodeId)
+func (o *overlay) GetAttr(in *fuse.InHeader, out *fuse.AttrOut) fuse.Status {
+	n := o.tree.get(in.NodeID)
 	if n == nil {
-		return fuse.Status(unix.ESTALE)
+		return unix.ESTALE
 	}
 	o.tree.disk.RLock()
 	defer o.tree.disk.RUnlock()
@@ -88,22 +89,22 @@ func (o *overlay) attr(n *node, out *fuse.AttrOut) error {
 }
 
 // SetAttr is chmod(2), chown(2), truncate(2) and utimensat(2).
-func (o *overlay) SetAttr(_ <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut) fuse.Status {
-	n := o.tree.get(in.NodeId)
+func (o *overlay) SetAttr(in *fuse.InHeader, set *fuse.SetAttrIn, out *fuse.AttrOut) fuse.Status {
+	n := o.tree.get(in.NodeID)
 	if n == nil {
-		return fuse.Status(unix.ESTALE)
+		return unix.ESTALE
 	}
 	size := wholeFile
-	if in.Valid&fuse.FATTR_SIZE != 0 {
-		size = int64(in.Size) // the rest need not be copied
+	if set.Valid&fuse.SetSize != 0 {
+		size = int64(set.Size) // the rest need not be copied
 	}
 	if err := o.copyUp(n, size); err != nil {
 		return status(err)
 	}
 	o.tree.disk.RLock()
 	defer o.tree.disk.RUnlock()
-	for _, set := range []func(*node, *fuse.SetAttrIn) error{o.setOwner, o.setMode, o.setSize, o.setTimes} {
-		if err := set(n, in); err != nil {
+	for _, apply := range []func(*node, *fuse.SetAttrIn) error{o.setOwner, o.setMode, o.setSize, o.setTimes} {
+		if err := apply(n, set); err != nil {
 			return status(err)
 		}
 	}
@@ -112,11 +113,11 @@ func (o *overlay) SetAttr(_ <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrO
 
 func (o *overlay) setOwner(n *node, in *fuse.SetAttrIn) error {
 	uid, gid := -1, -1
-	if in.Valid&fuse.FATTR_UID != 0 {
-		uid = int(in.Uid)
+	if in.Valid&fuse.SetUID != 0 {
+		uid = int(in.UID)
 	}
-	if in.Valid&fuse.FATTR_GID != 0 {
-		gid = int(in.Gid)
+	if in.Valid&fuse.SetGID != 0 {
+		gid = int(in.GID)
 	}
 	if uid < 0 && gid < 0 {
 		return nil
@@ -125,7 +126,7 @@ func (o *overlay) setOwner(n *node, in *fuse.SetAttrIn) error {
 }
 
 func (o *overlay) setMode(n *node, in *fuse.SetAttrIn) error {
-	if in.Valid&fuse.FATTR_MODE == 0 {
+	if in.Valid&fuse.SetMode == 0 {
 		return nil
 	}
 	mode := in.Mode & 0o7777
@@ -142,19 +143,19 @@ func (o *overlay) setMode(n *node, in *fuse.SetAttrIn) error {
 }
 
 func (o *overlay) setSize(n *node, in *fuse.SetAttrIn) error {
-	if in.Valid&fuse.FATTR_SIZE == 0 {
+	if in.Valid&fuse.SetSize == 0 {
 		return nil
 	}
 	return o.withFile(n, func(fd int) error { return unix.Ftruncate(fd, int64(in.Size)) })
 }
 
 func (o *overlay) setTimes(n *node, in *fuse.SetAttrIn) error {
-	if in.Valid&(fuse.FATTR_ATIME|fuse.FATTR_MTIME) == 0 {
+	if in.Valid&(fuse.SetAtime|fuse.SetMtime) == 0 {
 		return nil
 	}
 	times := []unix.Timespec{
-		timespec(in.Valid, fuse.FATTR_ATIME, fuse.FATTR_ATIME_NOW, in.Atime, in.Atimensec),
-		timespec(in.Valid, fuse.FATTR_MTIME, fuse.FATTR_MTIME_NOW, in.Mtime, in.Mtimensec),
+		timespec(in.Valid, fuse.SetAtime, fuse.SetAtimeNow, in.Atime, in.AtimeNsec),
+		timespec(in.Valid, fuse.SetMtime, fuse.SetMtimeNow, in.Mtime, in.MtimeNsec),
 	}
 	return o.at(n, func(dir int, name string) error { return unix.UtimesNanoAt(dir, name, times, noFollow) })
 }
@@ -181,18 +182,16 @@ func (o *overlay) withFile(n *node, do func(fd int) error) error {
 }
 
 // Readlink needs no lock for the answer: a link never changes.
-func (o *overlay) Readlink(_ <-chan struct{}, in *fuse.InHeader) ([]byte, fuse.Status) {
-	n := o.tree.get(in.NodeId)
+func (o *overlay) Readlink(in *fuse.InHeader, target []byte) (length int, _ fuse.Status) {
+	n := o.tree.get(in.NodeID)
 	if n == nil {
-		return nil, fuse.Status(unix.ESTALE)
+		return 0, unix.ESTALE
 	}
 	o.tree.disk.RLock()
 	defer o.tree.disk.RUnlock()
-	target := make([]byte, unix.PathMax)
-	err := o.at(n, func(dir int, name string) error {
-		length, err := unix.Readlinkat(dir, name, target)
-		target = target[:max(length, 0)]
+	err := o.at(n, func(dir int, name string) (err error) {
+		length, err = unix.Readlinkat(dir, name, target)
 		return err
 	})
-	return target, status(err)
+	return max(length, 0), status(err)
 }

@@ -3,31 +3,35 @@ package fuseoverlay
 import (
 	"fmt"
 
-	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
+
+	"containers/rl/storage/fuse"
 )
 
 // birth is a new file.
 type birth struct {
-	caller fuse.Owner
-	mode   uint32 // of mknod(2)
-	make   func(dir int, name string) error
+	uid, gid uint32 // the caller's
+	mode     uint32 // of mknod(2)
+	make     func(dir int, name string) error
 }
 
 // Mknod makes a file; O_CREAT comes here too, as Create answers ENOSYS, so that
 // a file that is written has two requests less.
-func (o *overlay) Mknod(_ <-chan struct{}, in *fuse.MknodIn, name string, out *fuse.EntryOut) fuse.Status {
-	if in.Mode&unix.S_IFMT != unix.S_IFREG {
-		return status(o.create(&in.InHeader, name, in.Mode, out, func(dir int, name string) error {
-			return unix.Mknodat(dir, name, in.Mode, int(in.Rdev))
+func (o *overlay) Mknod(in *fuse.InHeader, mk *fuse.MknodIn, name string, out *fuse.EntryOut) fuse.Status {
+	if mk.Mode&unix.S_IFMT == unix.S_IFCHR && mk.Rdev == 0 {
+		return unix.EPERM // it would be a whiteout
+	}
+	if mk.Mode&unix.S_IFMT != unix.S_IFREG {
+		return status(o.create(in, name, mk.Mode, out, func(dir int, name string) error {
+			return unix.Mknodat(dir, name, mk.Mode, int(mk.Rdev))
 		}))
 	}
 	fd := -1
-	err := o.create(&in.InHeader, name, in.Mode, out, func(dir int, name string) (err error) {
-		fd, err = unix.Openat(dir, name, unix.O_CREAT|unix.O_EXCL|unix.O_RDWR|unix.O_NOFOLLOW|unix.O_CLOEXEC, in.Mode&0o7777)
+	err := o.create(in, name, mk.Mode, out, func(dir int, name string) (err error) {
+		fd, err = unix.Openat(dir, name, unix.O_CREAT|unix.O_EXCL|unix.O_RDWR|unix.O_NOFOLLOW|unix.O_CLOEXEC, mk.Mode&0o7777)
 		return err
 	})
-	switch n := o.tree.get(out.NodeId); {
+	switch n := o.tree.get(out.NodeID); {
 	case fd < 0:
 	case err != nil || n == nil:
 		_ = unix.Close(fd)
@@ -38,21 +42,21 @@ func (o *overlay) Mknod(_ <-chan struct{}, in *fuse.MknodIn, name string, out *f
 }
 
 // Mkdir makes a directory.
-func (o *overlay) Mkdir(_ <-chan struct{}, in *fuse.MkdirIn, name string, out *fuse.EntryOut) fuse.Status {
-	return status(o.create(&in.InHeader, name, in.Mode&0o7777|unix.S_IFDIR, out, func(dir int, name string) error {
-		return unix.Mkdirat(dir, name, in.Mode&0o7777)
+func (o *overlay) Mkdir(in *fuse.InHeader, mode uint32, name string, out *fuse.EntryOut) fuse.Status {
+	return status(o.create(in, name, mode&0o7777|unix.S_IFDIR, out, func(dir int, name string) error {
+		return unix.Mkdirat(dir, name, mode&0o7777)
 	}))
 }
 
 // Symlink makes a symbolic link.
-func (o *overlay) Symlink(_ <-chan struct{}, in *fuse.InHeader, target, name string, out *fuse.EntryOut) fuse.Status {
+func (o *overlay) Symlink(in *fuse.InHeader, target, name string, out *fuse.EntryOut) fuse.Status {
 	return status(o.create(in, name, unix.S_IFLNK, out, func(dir int, name string) error {
 		return unix.Symlinkat(target, dir, name)
 	}))
 }
 
 func (o *overlay) create(in *fuse.InHeader, name string, mode uint32, out *fuse.EntryOut, make func(int, string) error) error {
-	dir := o.tree.get(in.NodeId)
+	dir := o.tree.get(in.NodeID)
 	if dir == nil {
 		return unix.ESTALE
 	}
@@ -66,7 +70,7 @@ func (o *overlay) create(in *fuse.InHeader, name string, mode uint32, out *fuse.
 		return err
 	}
 	defer o.files.release(h)
-	b := birth{in.Owner, mode, make}
+	b := birth{in.UID, in.GID, mode, make}
 	if err := make(h.fd, name); err == unix.EEXIST {
 		err = o.createOver(dir, h.fd, name, &b)
 		if err != nil {
@@ -128,10 +132,10 @@ func (o *overlay) cover(fd int, name, temp string, isDir bool) error {
 // set-group-id directory gives its own group, which mkdir(2) and open(2) did,
 // where parent is it and not the work directory.
 func (b *birth) own(parent, dir int, name string) error {
-	gid := int(b.caller.Gid)
+	gid := int(b.gid)
 	var st unix.Stat_t
 	inherits := false
-	if b.caller.Uid != 0 || gid != 0 || parent != dir {
+	if b.uid != 0 || gid != 0 || parent != dir {
 		if err := unix.Fstat(parent, &st); err != nil {
 			return err
 		}
@@ -139,10 +143,10 @@ func (b *birth) own(parent, dir int, name string) error {
 			gid = int(st.Gid)
 		}
 	}
-	if b.caller.Uid == 0 && gid == 0 && !inherits {
+	if b.uid == 0 && gid == 0 && !inherits {
 		return nil
 	}
-	if err := unix.Fchownat(dir, name, int(b.caller.Uid), gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+	if err := unix.Fchownat(dir, name, int(b.uid), gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return err
 	}
 	mode := b.mode & 0o7777
@@ -157,10 +161,10 @@ func (b *birth) own(parent, dir int, name string) error {
 }
 
 // Link gives a file one more name.
-func (o *overlay) Link(_ <-chan struct{}, in *fuse.LinkIn, name string, out *fuse.EntryOut) fuse.Status {
-	dir, n := o.tree.get(in.NodeId), o.tree.get(in.Oldnodeid)
+func (o *overlay) Link(in *fuse.InHeader, old uint64, name string, out *fuse.EntryOut) fuse.Status {
+	dir, n := o.tree.get(in.NodeID), o.tree.get(old)
 	if dir == nil || n == nil {
-		return fuse.Status(unix.ESTALE)
+		return unix.ESTALE
 	}
 	for _, needed := range []*node{dir, n} {
 		if err := o.copyUp(needed, wholeFile); err != nil {
@@ -209,10 +213,10 @@ func (o *overlay) linkAt(n *node, dir int, name string) error {
 }
 
 // Tmpfile makes a file without a name.
-func (o *overlay) Tmpfile(_ <-chan struct{}, in *fuse.CreateIn, out *fuse.CreateOut) fuse.Status {
-	dir := o.tree.get(in.NodeId)
+func (o *overlay) Tmpfile(in *fuse.InHeader, mode uint32, out *fuse.EntryOut) fuse.Status {
+	dir := o.tree.get(in.NodeID)
 	if dir == nil {
-		return fuse.Status(unix.ESTALE)
+		return unix.ESTALE
 	}
 	if err := o.copyUp(dir, wholeFile); err != nil {
 		return status(err)
@@ -224,14 +228,14 @@ func (o *overlay) Tmpfile(_ <-chan struct{}, in *fuse.CreateIn, out *fuse.Create
 		return status(err)
 	}
 	defer o.files.release(h)
-	fd, err := unix.Openat(h.fd, ".", unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, in.Mode&0o7777)
+	fd, err := unix.Openat(h.fd, ".", unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, mode&0o7777)
 	if err != nil {
 		return status(err)
 	}
 	var st unix.Stat_t
-	err = unix.Fchown(fd, int(in.Uid), int(in.Gid))
+	err = unix.Fchown(fd, int(in.UID), int(in.GID))
 	if err == nil {
-		err = unix.Fchmod(fd, in.Mode&0o7777)
+		err = unix.Fchmod(fd, mode&0o7777)
 	}
 	if err == nil {
 		err = unix.Fstat(fd, &st)
@@ -240,6 +244,6 @@ func (o *overlay) Tmpfile(_ <-chan struct{}, in *fuse.CreateIn, out *fuse.Create
 		_ = unix.Close(fd)
 		return status(err)
 	}
-	entry(&out.EntryOut, o.tree.add(&st, fd), &st)
+	entry(out, o.tree.add(&st, fd), &st)
 	return fuse.OK
 }

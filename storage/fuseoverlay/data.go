@@ -1,14 +1,25 @@
 package fuseoverlay
 
 import (
-	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
+
+	"containers/rl/storage/fuse"
 )
 
-// Open is asked for once: after ENOSYS the kernel opens and closes files by
-// itself, and names them by their nodes. What is opened for writing is therefore
-// copied up when it is written.
-func (o *overlay) Open(<-chan struct{}, *fuse.OpenIn, *fuse.OpenOut) fuse.Status { return fuse.ENOSYS }
+// Files are not opened for the server: package fuse answers ENOSYS to OPEN, after
+// which the kernel names files by their nodes. What is opened for writing is
+// therefore copied up when it is written.
+
+// Slow says whether a change copies data first.
+func (o *overlay) Slow(id uint64) bool {
+	n := o.tree.get(id)
+	if n == nil {
+		return false
+	}
+	o.tree.disk.RLock()
+	defer o.tree.disk.RUnlock()
+	return n.isRegular() && !n.isUpper()
+}
 
 // use calls do with the descriptor of a regular file, without tree.disk, so that
 // slow reads and writes hold up nobody.
@@ -32,13 +43,12 @@ func (o *overlay) use(id uint64, write bool, do func(fd int) error) error {
 	return do(h.fd)
 }
 
-// Read is pread(2).
-func (o *overlay) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
-	buf = buf[:min(len(buf), int(in.Size))]
-	done := 0
-	err := o.use(in.NodeId, false, func(fd int) error {
-		for done < len(buf) {
-			n, err := unix.Pread(fd, buf[done:], int64(in.Offset)+int64(done))
+// Read is pread(2), at first of what is in memory alone, so that no disk is
+// waited for where others wait too.
+func (o *overlay) Read(in *fuse.InHeader, offset int64, data []byte, wait bool) (done int, _ fuse.Status) {
+	err := o.use(in.NodeID, false, func(fd int) error {
+		for done < len(data) {
+			n, err := pread(fd, data[done:], offset+int64(done), wait)
 			if err == unix.EINTR {
 				continue
 			}
@@ -49,15 +59,25 @@ func (o *overlay) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.Rea
 		}
 		return nil
 	})
-	return fuse.ReadResultData(buf[:done]), status(err)
+	return done, status(err)
+}
+
+func pread(fd int, data []byte, offset int64, wait bool) (int, error) {
+	if wait {
+		return unix.Pread(fd, data, offset)
+	}
+	n, err := unix.Preadv2(fd, [][]byte{data}, offset, unix.RWF_NOWAIT)
+	if err == unix.EOPNOTSUPP || err == unix.ENOSYS { // the file system below has no such thing
+		return unix.Pread(fd, data, offset)
+	}
+	return n, err
 }
 
 // Write is pwrite(2).
-func (o *overlay) Write(_ <-chan struct{}, in *fuse.WriteIn, data []byte) (written uint32, code fuse.Status) {
-	done := 0
-	err := o.use(in.NodeId, true, func(fd int) error {
+func (o *overlay) Write(in *fuse.InHeader, offset int64, data []byte) (done int, _ fuse.Status) {
+	err := o.use(in.NodeID, true, func(fd int) error {
 		for done < len(data) {
-			n, err := unix.Pwrite(fd, data[done:], int64(in.Offset)+int64(done))
+			n, err := unix.Pwrite(fd, data[done:], offset+int64(done))
 			if err == unix.EINTR {
 				continue
 			}
@@ -71,44 +91,42 @@ func (o *overlay) Write(_ <-chan struct{}, in *fuse.WriteIn, data []byte) (writt
 	if done > 0 {
 		err = nil
 	}
-	return uint32(done), status(err)
+	return done, status(err)
 }
 
 // Fallocate is fallocate(2).
-func (o *overlay) Fallocate(_ <-chan struct{}, in *fuse.FallocateIn) fuse.Status {
-	return status(o.use(in.NodeId, true, func(fd int) error {
-		return unix.Fallocate(fd, in.Mode, int64(in.Offset), int64(in.Length))
+func (o *overlay) Fallocate(in *fuse.InHeader, f *fuse.FallocateIn) fuse.Status {
+	return status(o.use(in.NodeID, true, func(fd int) error {
+		return unix.Fallocate(fd, f.Mode, int64(f.Offset), int64(f.Length))
 	}))
 }
 
 // Lseek finds data and holes. The descriptor's own offset means nothing.
-func (o *overlay) Lseek(_ <-chan struct{}, in *fuse.LseekIn, out *fuse.LseekOut) fuse.Status {
-	return status(o.use(in.NodeId, false, func(fd int) error {
-		at, err := unix.Seek(fd, int64(in.Offset), int(in.Whence))
-		out.Offset = uint64(at)
+func (o *overlay) Lseek(in *fuse.InHeader, offset int64, whence int) (at int64, _ fuse.Status) {
+	err := o.use(in.NodeID, false, func(fd int) (err error) {
+		at, err = unix.Seek(fd, offset, whence)
 		return err
-	}))
+	})
+	return at, status(err)
 }
 
 // CopyFileRange is copy_file_range(2), by which file systems share blocks.
-func (o *overlay) CopyFileRange(_ <-chan struct{}, in *fuse.CopyFileRangeIn) (written uint32, code fuse.Status) {
-	err := o.use(in.NodeIdOut, true, func(to int) error {
-		return o.use(in.NodeId, false, func(from int) error {
-			src, dst := int64(in.OffIn), int64(in.OffOut)
-			n, err := unix.CopyFileRange(from, &src, to, &dst, int(min(in.Len, 1<<30)), int(in.Flags))
-			written = uint32(max(n, 0))
+func (o *overlay) CopyFileRange(in *fuse.InHeader, c *fuse.CopyFileRangeIn) (n int, _ fuse.Status) {
+	err := o.use(c.NodeIDOut, true, func(to int) error {
+		return o.use(in.NodeID, false, func(from int) (err error) {
+			src, dst := int64(c.OffIn), int64(c.OffOut)
+			n, err = unix.CopyFileRange(from, &src, to, &dst, int(min(c.Len, 1<<30)), int(c.Flag))
 			return err
 		})
 	})
-	return written, status(err)
+	return max(n, 0), status(err)
 }
 
-// Fsync is fsync(2) of a file. What was not copied up is not written.
-func (o *overlay) Fsync(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
-	const dataOnly = 1 // FUSE_FSYNC_FDATASYNC
-	n := o.tree.get(in.NodeId)
+// Fsync is fsync(2). What was not copied up is not written.
+func (o *overlay) Fsync(in *fuse.InHeader, dataOnly bool) fuse.Status {
+	n := o.tree.get(in.NodeID)
 	if n == nil {
-		return fuse.Status(unix.ESTALE)
+		return unix.ESTALE
 	}
 	o.tree.disk.RLock()
 	written := n.isUpper()
@@ -116,15 +134,10 @@ func (o *overlay) Fsync(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
 	if o.volatile || !written {
 		return fuse.OK
 	}
-	return status(o.use(in.NodeId, false, func(fd int) error {
-		if in.FsyncFlags&dataOnly != 0 {
+	return status(o.use(in.NodeID, false, func(fd int) error {
+		if dataOnly {
 			return unix.Fdatasync(fd)
 		}
 		return unix.Fsync(fd)
 	}))
-}
-
-// FsyncDir is fsync(2) of a directory.
-func (o *overlay) FsyncDir(cancel <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
-	return o.Fsync(cancel, in)
 }

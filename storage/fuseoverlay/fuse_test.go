@@ -39,10 +39,38 @@ func TestMain(m *testing.M) {
 // TestConformance runs what every driver must do.
 func TestConformance(t *testing.T) {
 	if conformance.InNamespace(t) {
-		conformance.Run(t, func(t *testing.T, lower []string, upper, work string) string {
-			return mountHere(t, Layers{Lower: lower, Upper: upper, Work: work})
-		})
+		conformance.Run(t, mounts)
 	}
+}
+
+// TestFromKernel mounts here what the kernel's overlay wrote.
+func TestFromKernel(t *testing.T) {
+	if conformance.InNamespace(t) {
+		conformance.Run(t, inTurn(conformance.Kernel, mounts))
+	}
+}
+
+// TestToKernel has the kernel's overlay mount what was written here.
+func TestToKernel(t *testing.T) {
+	if conformance.InNamespace(t) {
+		conformance.Run(t, inTurn(mounts, conformance.Kernel))
+	}
+}
+
+// inTurn is the first driver for the first mount of an upper directory, and the second after that.
+func inTurn(first, second conformance.Mount) conformance.Mount {
+	seen := map[string]bool{}
+	return func(t *testing.T, lower []string, upper, work string) string {
+		if seen[upper] {
+			return second(t, lower, upper, work)
+		}
+		seen[upper] = true
+		return first(t, lower, upper, work)
+	}
+}
+
+func mounts(t *testing.T, lower []string, upper, work string) string {
+	return mountHere(t, Layers{Lower: lower, Upper: upper, Work: work})
 }
 
 func mountHere(t *testing.T, l Layers) string {

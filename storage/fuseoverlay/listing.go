@@ -5,8 +5,9 @@ import (
 	"sync"
 	"unsafe"
 
-	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
+
+	"containers/rl/storage/fuse"
 )
 
 // dirent is one entry of a directory as users see it.
@@ -31,10 +32,10 @@ type streams struct {
 }
 
 // OpenDir begins reading.
-func (o *overlay) OpenDir(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
-	n := o.tree.get(in.NodeId)
+func (o *overlay) OpenDir(in *fuse.InHeader) (fh uint64, _ fuse.Status) {
+	n := o.tree.get(in.NodeID)
 	if n == nil {
-		return fuse.Status(unix.ESTALE)
+		return 0, unix.ESTALE
 	}
 	o.streams.mu.Lock()
 	defer o.streams.mu.Unlock()
@@ -43,44 +44,22 @@ func (o *overlay) OpenDir(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut)
 	}
 	o.streams.last++
 	o.streams.open[o.streams.last] = &stream{n: n}
-	out.Fh = o.streams.last
-	return fuse.OK
+	return o.streams.last, fuse.OK
 }
 
 // ReleaseDir ends reading.
-func (o *overlay) ReleaseDir(in *fuse.ReleaseIn) {
+func (o *overlay) ReleaseDir(fh uint64) {
 	o.streams.mu.Lock()
 	defer o.streams.mu.Unlock()
-	delete(o.streams.open, in.Fh)
+	delete(o.streams.open, fh)
 }
 
-// ReadDir tells names.
-func (o *overlay) ReadDir(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
-	return status(o.readDir(in, func(_ *node, e *fuse.DirEntry) bool { return out.AddDirEntry(*e) }))
-}
-
-// ReadDirPlus tells names and what a lookup of each would.
-func (o *overlay) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
-	return status(o.readDir(in, func(dir *node, e *fuse.DirEntry) bool {
-		found := out.AddDirLookupEntry(*e)
-		if found == nil {
-			return false
-		}
-		if in.Offset+2 > e.Off || e.Name == "." || e.Name == ".." {
-			_ = found
-		}
-		if e.Name != "." && e.Name != ".." {
-			_ = o.lookup(dir, e.Name, found) // gone meanwhile: then without
-		}
-		return true
-	}))
-}
-
-// readDir adds entries from the offset on, until add refuses. The offset of an
-// entry is how many are before it; "." and ".." are the first two.
-func (o *overlay) readDir(in *fuse.ReadIn, add func(*node, *fuse.DirEntry) bool) error {
+// ReadDir tells names from the offset on, and if asked to what a lookup of each
+// would. The offset of an entry is how many are before it; "." and ".." are the
+// first two.
+func (o *overlay) ReadDir(in *fuse.InHeader, read *fuse.ReadIn, out *fuse.Dirents) fuse.Status {
 	o.streams.mu.Lock()
-	s := o.streams.open[in.Fh]
+	s := o.streams.open[read.FH]
 	o.streams.mu.Unlock()
 	if s == nil {
 		return unix.EBADF
@@ -89,23 +68,34 @@ func (o *overlay) readDir(in *fuse.ReadIn, add func(*node, *fuse.DirEntry) bool)
 	defer s.mu.Unlock()
 	o.tree.disk.RLock()
 	defer o.tree.disk.RUnlock()
-	if in.Offset == 0 || s.entries == nil {
-		entries, err := o.list(s.n)
-		if err != nil {
-			return err
+	if read.Offset == 0 || s.entries == nil {
+		if err := o.fillStream(s); err != nil {
+			return status(err)
 		}
-		above := s.n.ino
-		if p, ok := o.tree.place(s.n); ok {
-			above = p.parent.ino
-		}
-		s.entries = append([]dirent{{".", s.n.ino, unix.DT_DIR}, {"..", above, unix.DT_DIR}}, entries...)
 	}
-	for i := in.Offset; i < uint64(len(s.entries)); i++ {
+	for i := read.Offset; i < uint64(len(s.entries)); i++ {
 		e := &s.entries[i]
-		if !add(s.n, &fuse.DirEntry{Name: e.name, Ino: e.ino, Mode: uint32(e.kind) << 12, Off: i + 1}) {
-			return nil
+		found, ok := out.Add(e.name, e.ino, i+1, e.kind)
+		if !ok {
+			break
+		}
+		if found != nil && i > 1 {
+			_ = o.lookup(s.n, e.name, found) // gone meanwhile: then the name alone
 		}
 	}
+	return fuse.OK
+}
+
+func (o *overlay) fillStream(s *stream) error {
+	entries, err := o.list(s.n)
+	if err != nil {
+		return err
+	}
+	above := s.n.ino
+	if p, ok := o.tree.place(s.n); ok {
+		above = p.parent.ino
+	}
+	s.entries = append([]dirent{{".", s.n.ino, unix.DT_DIR}, {"..", above, unix.DT_DIR}}, entries...)
 	return nil
 }
 

@@ -1,22 +1,23 @@
 package fuseoverlay
 
 import (
-	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
+
+	"containers/rl/storage/fuse"
 )
 
 // Unlink removes a name of a file.
-func (o *overlay) Unlink(_ <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
+func (o *overlay) Unlink(in *fuse.InHeader, name string) fuse.Status {
 	return status(o.remove(in, name, false))
 }
 
 // Rmdir removes a directory in which nothing is seen.
-func (o *overlay) Rmdir(_ <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
+func (o *overlay) Rmdir(in *fuse.InHeader, name string) fuse.Status {
 	return status(o.remove(in, name, true))
 }
 
 func (o *overlay) remove(in *fuse.InHeader, name string, isDir bool) error {
-	dir := o.tree.get(in.NodeId)
+	dir := o.tree.get(in.NodeID)
 	if dir == nil {
 		return unix.ESTALE
 	}
@@ -142,15 +143,15 @@ type side struct {
 }
 
 // Rename is renameat2(2), but for RENAME_WHITEOUT.
-func (o *overlay) Rename(_ <-chan struct{}, in *fuse.RenameIn, oldName, newName string) fuse.Status {
-	from, to := side{dir: o.tree.get(in.NodeId), name: oldName}, side{dir: o.tree.get(in.Newdir), name: newName}
+func (o *overlay) Rename(in *fuse.InHeader, newDir uint64, oldName, newName string, flags uint32) fuse.Status {
+	from, to := side{dir: o.tree.get(in.NodeID), name: oldName}, side{dir: o.tree.get(newDir), name: newName}
 	if from.dir == nil || to.dir == nil {
-		return fuse.Status(unix.ESTALE)
+		return unix.ESTALE
 	}
-	if in.Flags&^(unix.RENAME_NOREPLACE|unix.RENAME_EXCHANGE) != 0 {
-		return fuse.EINVAL
+	if flags&^(unix.RENAME_NOREPLACE|unix.RENAME_EXCHANGE) != 0 {
+		return unix.EINVAL
 	}
-	exchange := in.Flags&unix.RENAME_EXCHANGE != 0
+	exchange := flags&unix.RENAME_EXCHANGE != 0
 	if err := o.copyUpForRename(&from, &to, exchange); err != nil {
 		return status(err)
 	}
@@ -164,11 +165,11 @@ func (o *overlay) Rename(_ <-chan struct{}, in *fuse.RenameIn, oldName, newName 
 	}
 	switch {
 	case from.n == nil || exchange && to.n == nil:
-		return fuse.ENOENT
+		return unix.ENOENT
 	case exchange:
 		return status(o.swap(&from, &to))
-	case to.n != nil && in.Flags&unix.RENAME_NOREPLACE != 0:
-		return fuse.Status(unix.EEXIST)
+	case to.n != nil && flags&unix.RENAME_NOREPLACE != 0:
+		return unix.EEXIST
 	case to.n == from.n:
 		return fuse.OK
 	}

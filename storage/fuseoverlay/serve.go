@@ -2,13 +2,13 @@ package fuseoverlay
 
 import (
 	"fmt"
-	"io"
-	"log"
 	"os"
+	"runtime"
 	"sync/atomic"
 
-	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
+
+	"containers/rl/storage/fuse"
 )
 
 // Layers are the directories of one overlay.
@@ -18,13 +18,10 @@ type Layers struct {
 	Volatile    bool     // fsync(2) does nothing, as with the kernel's option volatile
 }
 
-// maxIO is the most bytes that one request reads or writes.
-const maxIO = 256 << 10
-
 // Options are the mount options, for mount(2) of type Type, for a descriptor of
 // /dev/fuse that is number fd in the process that mounts.
 func Options(fd int) string {
-	return fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions,max_read=%d", fd, maxIO)
+	return fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions,max_read=%d", fd, fuse.MaxIO)
 }
 
 // Type is the type for mount(2).
@@ -52,32 +49,17 @@ func Serve(dev *os.File, l Layers) error {
 		return err
 	}
 	defer fs.close()
-	fd, err := unix.FcntlInt(dev.Fd(), unix.F_DUPFD_CLOEXEC, 3) // the server closes its own
-	if err != nil {
-		return os.NewSyscallError("fcntl", err)
-	}
 	unix.Umask(0)
-	server, err := fuse.NewServer(fs, fmt.Sprint("/dev/fd/", fd), &fuse.MountOptions{
-		MaxWrite:                 maxIO,
-		MaxBackground:            64,
-		EnableSymlinkCaching:     true,
-		ExplicitDataCacheControl: true,
-		ExtraCapabilities:        fuse.CAP_WRITEBACK_CACHE | fuse.CAP_READDIRPLUS_AUTO,
-		Logger:                   log.New(io.Discard, "", 0),
-		PanicHandler:             func(any) fuse.Status { return fuse.EIO },
-	})
+	err = fuse.Serve(int(dev.Fd()), fs)
+	runtime.KeepAlive(dev) // or the collector closes it
 	if err != nil {
-		_ = unix.Close(fd)
-		return fmt.Errorf("serving FUSE: %w", err)
+		return fmt.Errorf("serving the overlay %s: %w", l.Upper, err)
 	}
-	server.Serve()
 	return nil
 }
 
-// overlay is the file system. The methods that go-fuse calls run concurrently.
+// overlay is the file system. The methods that package fuse calls run concurrently.
 type overlay struct {
-	fuse.RawFileSystem // ENOSYS for all that is not here
-
 	layers   []layer // the upper first
 	work     int     // descriptor of the work directory
 	temps    atomic.Uint64
@@ -97,7 +79,7 @@ type layer struct {
 const upper = 0
 
 func open(l Layers) (_ *overlay, err error) {
-	o := &overlay{RawFileSystem: fuse.NewDefaultRawFileSystem(), work: -1, volatile: l.Volatile}
+	o := &overlay{work: -1, volatile: l.Volatile}
 	defer func() {
 		if err != nil {
 			o.close()
@@ -134,15 +116,13 @@ func (o *overlay) close() {
 	}
 }
 
-func (*overlay) String() string { return "rl" }
-
 // StatFs tells the room on the upper directory's file system.
-func (o *overlay) StatFs(_ <-chan struct{}, _ *fuse.InHeader, out *fuse.StatfsOut) fuse.Status {
+func (o *overlay) StatFs(_ *fuse.InHeader, out *fuse.StatFsOut) fuse.Status {
 	var st unix.Statfs_t
 	if err := unix.Fstatfs(o.layers[upper].fd, &st); err != nil {
 		return status(err)
 	}
-	*out = fuse.StatfsOut{Blocks: st.Blocks, Bfree: st.Bfree, Bavail: st.Bavail, Files: st.Files, Ffree: st.Ffree,
+	*out = fuse.StatFsOut{Blocks: st.Blocks, Bfree: st.Bfree, Bavail: st.Bavail, Files: st.Files, Ffree: st.Ffree,
 		Bsize: uint32(st.Bsize), NameLen: uint32(st.Namelen), Frsize: uint32(st.Frsize)}
 	return fuse.OK
 }
@@ -153,7 +133,7 @@ func status(err error) fuse.Status {
 		return fuse.OK
 	}
 	if errno, ok := err.(unix.Errno); ok { // nothing wraps on these paths
-		return fuse.Status(errno)
+		return errno
 	}
-	return fuse.EIO
+	return unix.EIO
 }

@@ -3,8 +3,9 @@ package fuseoverlay
 import (
 	"strings"
 
-	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
+
+	"containers/rl/storage/fuse"
 )
 
 const (
@@ -63,23 +64,21 @@ func (o *overlay) withXattrs(id uint64, write bool, none error, do func(fd int) 
 	return o.use(id, write, do)
 }
 
-// GetXAttr is getxattr(2).
-func (o *overlay) GetXAttr(_ <-chan struct{}, in *fuse.InHeader, name string, dest []byte) (size uint32, code fuse.Status) {
+// GetXattr is getxattr(2).
+func (o *overlay) GetXattr(in *fuse.InHeader, name string, value []byte) (size int, _ fuse.Status) {
 	if strings.HasPrefix(name, "system.") {
-		return 0, fuse.Status(unix.EOPNOTSUPP)
+		return 0, unix.EOPNOTSUPP
 	}
-	err := o.withXattrs(in.NodeId, false, unix.ENODATA, func(fd int) error {
-		n, err := unix.Fgetxattr(fd, onDisk(name), dest)
-		size = uint32(max(n, 0))
+	err := o.withXattrs(in.NodeID, false, unix.ENODATA, func(fd int) (err error) {
+		size, err = unix.Fgetxattr(fd, onDisk(name), value)
 		return err
 	})
-	return size, status(err)
+	return max(size, 0), status(err)
 }
 
-// ListXAttr is listxattr(2).
-func (o *overlay) ListXAttr(_ <-chan struct{}, in *fuse.InHeader, dest []byte) (size uint32, code fuse.Status) {
-	var list []byte
-	err := o.withXattrs(in.NodeId, false, nil, func(fd int) error {
+// ListXattr is listxattr(2).
+func (o *overlay) ListXattr(in *fuse.InHeader) (list []byte, _ fuse.Status) {
+	err := o.withXattrs(in.NodeID, false, nil, func(fd int) error {
 		names, err := listXattrs(fd)
 		for _, name := range names {
 			if name = seen(name); name != "" && !strings.HasPrefix(name, "system.") {
@@ -88,31 +87,27 @@ func (o *overlay) ListXAttr(_ <-chan struct{}, in *fuse.InHeader, dest []byte) (
 		}
 		return err
 	})
-	if err == nil && len(list) > len(dest) {
-		err = unix.ERANGE // the server makes it a size, if that was asked for
-	}
-	copy(dest, list)
-	return uint32(len(list)), status(err)
+	return list, status(err)
 }
 
-// SetXAttr is setxattr(2).
-func (o *overlay) SetXAttr(_ <-chan struct{}, in *fuse.SetXAttrIn, name string, data []byte) fuse.Status {
+// SetXattr is setxattr(2).
+func (o *overlay) SetXattr(in *fuse.InHeader, name string, value []byte, flags int) fuse.Status {
 	if strings.HasPrefix(name, "system.") {
-		return fuse.Status(unix.EOPNOTSUPP)
+		return unix.EOPNOTSUPP
 	}
-	return status(o.withXattrs(in.NodeId, true, unix.EOPNOTSUPP, func(fd int) error {
-		return unix.Fsetxattr(fd, onDisk(name), data, int(in.Flags))
+	return status(o.withXattrs(in.NodeID, true, unix.EOPNOTSUPP, func(fd int) error {
+		return unix.Fsetxattr(fd, onDisk(name), value, flags)
 	}))
 }
 
-// RemoveXAttr is removexattr(2).
-func (o *overlay) RemoveXAttr(_ <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
-	err := o.withXattrs(in.NodeId, false, unix.ENODATA, func(fd int) error { // what is not there is no reason for copy-up
+// RemoveXattr is removexattr(2).
+func (o *overlay) RemoveXattr(in *fuse.InHeader, name string) fuse.Status {
+	err := o.withXattrs(in.NodeID, false, unix.ENODATA, func(fd int) error { // what is not there is no reason for copy-up
 		_, err := unix.Fgetxattr(fd, onDisk(name), nil)
 		return err
 	})
 	if err != nil {
 		return status(err)
 	}
-	return status(o.withXattrs(in.NodeId, true, unix.ENODATA, func(fd int) error { return unix.Fremovexattr(fd, onDisk(name)) }))
+	return status(o.withXattrs(in.NodeID, true, unix.ENODATA, func(fd int) error { return unix.Fremovexattr(fd, onDisk(name)) }))
 }
