@@ -59,11 +59,24 @@ func copyLayers(r container.Copying) (err error) {
 	if err := flatten(r.Layers, made); err != nil {
 		return err
 	}
+	if err := plainMode(made); err != nil {
+		return err
+	}
 	// Its time is when the copy was complete, by the clock of the file system.
 	if err := os.WriteFile(path.Join(r.Dir, storage.CopyMark), nil, 0o600); err != nil {
 		return err
 	}
 	return os.Rename(made, path.Join(r.Dir, storage.RootName))
+}
+
+// plainMode: a container's root has no set-id bits, as with overlay
+// (storage.Image.RootMode).
+func plainMode(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	return os.Chmod(dir, info.Mode()&(os.ModePerm|os.ModeSticky))
 }
 
 func flatten(layers []string, dir string) error {

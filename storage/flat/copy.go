@@ -34,8 +34,7 @@ type closed struct {
 // Copy copies the tree into a directory, which is open for reading and empty, or
 // has what a copy that was killed put there: that is replaced. Others may write to
 // it meanwhile, and mislead nobody but themselves. The umask is to be 0.
-// The directory itself becomes what the topmost layer has as its root, but for
-// set-id bits.
+// The directory itself becomes what the topmost layer has as its root.
 func (s *Stack) Copy(root int) error { return s.copy(root, false) }
 
 // CopyInside is Copy for a directory that keeps its owner, mode and attributes.
@@ -91,9 +90,6 @@ func (c *copier) finish(source *opened, target int) error {
 		return err
 	}
 	mode := st.Mode & 0o7777
-	if source.path == "." {
-		mode &= 0o1777
-	}
 	if err := own(target, ".", &st); err != nil {
 		return err
 	}
