@@ -111,6 +111,7 @@ func (a *attachment) stay(s Streams, host container.Host, f *following, release 
 	release()
 	switch err := <-f.left; {
 	case errors.Is(err, errDetached):
+		info.Emit(host.Dirs, "detach")
 		return nil
 	case err != nil:
 		return err

@@ -60,7 +60,13 @@ func cpFlags(f *flags.Set) func(Streams, []string) error {
 			p.Base = "."
 			p.Contents = p.Contents || to.path != "-"
 		}
-		return copyTree(s, host, from, to, p)
+		err = copyTree(s, host, from, to, p)
+		for _, ref := range []string{from.ref, to.ref} {
+			if info, failed := container.Find(host.Dirs, ref); err == nil && failed == nil && ref != "" {
+				info.Emit(host.Dirs, "copy")
+			}
+		}
+		return err
 	}
 }
 

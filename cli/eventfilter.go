@@ -15,7 +15,7 @@ var eventKeys = []string{"container", "event", "image", "label", "network", "pod
 
 // dockerEvents are docker's words for what podman's say (docker-events(1)).
 var dockerEvents = map[string][]string{
-	"die": {"died"}, "destroy": {"remove"}, "delete": {"remove"}, "exec_create": {"exec"}, "exec_start": {"exec"}, "exec_die": {"exec_died"}, "load": {"loadfromarchive"},
+	"die": {"died"}, "destroy": {"remove"}, "delete": {"remove"}, "exec_create": {"exec"}, "exec_start": {"exec"}, "exec_die": {"exec_died"}, "load": {"loadfromarchive"}, "archive-path": {"copy"}, "extract-to-dir": {"copy"},
 }
 
 // eventFilters: several of one key are alternatives, different keys must all hold.

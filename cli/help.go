@@ -41,6 +41,17 @@ var remarks = map[string][]string{
 		"Volumes with a name are shared; those without are the clone's own, and empty.",
 		"Ports are the same, so only one of both runs at a time, but for --destroy.",
 	},
+	"events": {
+		"",
+		"container: attach, cleanup, commit, copy, create, detach, died, exec, exec_detach,",
+		"  exec_died, export, health_status, init, kill, mount, oom, pause, prune, remove,",
+		"  rename, restart, start, stop, unmount, unpause, update",
+		"image: import, loadfromarchive, mount, prune, pull, pull-error, push, remove, save,",
+		"  tag, unmount, untag",
+		"network: create, prune, remove    secret: create, remove    volume: create, prune, remove",
+		"pod: create, kill, pause, remove, start, stop, unpause    system: renumber",
+		"docker's words are understood by --filter: die, destroy, delete, exec_start, ...",
+	},
 	"pod clone": {
 		"",
 		"Its containers are cloned as by rl container clone, and join the clone's",

@@ -289,6 +289,7 @@ func networkPruneFlags(f *flags.Set) func(Streams, []string) error {
 			return err
 		}
 		list, err := filteredNetworks(host, append(filters, "dangling=true"))
+		pruned := 0
 		for _, n := range list {
 			if n.Name == defaultNetwork {
 				continue
@@ -297,7 +298,11 @@ func networkPruneFlags(f *flags.Set) func(Streams, []string) error {
 				err = errors.Join(err, failed)
 				continue
 			}
+			pruned++
 			fmt.Fprintln(s.Out, n.Name)
+		}
+		if pruned > 0 {
+			happened(host.Dirs, "network", "prune", "", "")
 		}
 		return err
 	}

@@ -98,6 +98,7 @@ func pullInside(s Streams, args []string) error {
 		result, err := image.Pull(ctx, image.PullOptions{Tell: imageRequest{Quiet: r.Quiet}.tell(s), Ref: ref, Platform: r.Platform, Dirs: r.Dirs, Progress: printer, SingleID: r.SingleID, Access: r.Access})
 		printer.Close()
 		if err != nil {
+			happened(r.Dirs, "image", "pull-error", "", ref, "error="+err.Error())
 			return err
 		}
 		happened(r.Dirs, "image", "pull", result.Image.ID, ref)

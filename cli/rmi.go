@@ -242,6 +242,11 @@ func imagePruneFlags(f *flags.Set) func(Streams, []string) error {
 // ids, and gives the bytes that were won.
 func pruneImages(s Streams, host container.Host, all bool, filters []string) (int64, error) {
 	gone := map[string]int64{}
+	defer func() {
+		if len(gone) > 0 {
+			happened(host.Dirs, "image", "prune", "", "")
+		}
+	}()
 	for {
 		unwanted, err := unwantedImages(host, all, filters)
 		if err != nil || len(unwanted) == 0 {

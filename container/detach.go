@@ -89,6 +89,11 @@ func (r *Running) stayBehind() {
 		r.closeConsole = r.typed(r.console, r.closeConsole)
 		r.known()
 	}
+	if r.visited != nil {
+		r.visited.Emit(r.host.Dirs, "exec_detach")
+	} else {
+		emit(r.host.Dirs, o.event("detach"))
+	}
 	_, _ = unix.Setsid() // the terminal's end is none of our business
 	if o.Leave(o.ID) != nil {
 		r.child.Kill()

@@ -142,8 +142,8 @@ func (r *Running) conclude(err, hooks error, again bool) {
 	}
 	if !r.introduced { // a short life, told at once
 		code := fmt.Sprintf("exitCode=%d", exitCode(err))
-		died := r.plan.o.event("died", code)
-		emit(r.host.Dirs, append(r.plan.o.beginning(), died, r.plan.o.event("remove"))...)
+		list := append(append(r.plan.o.beginning(), r.outOf()...), r.plan.o.event("died", code), r.plan.o.event("remove"))
+		emit(r.host.Dirs, list...)
 		return
 	}
 	ended := Ended{Code: Killed, Finished: time.Now().UTC(), Again: again, OOM: r.outOfMemory()}
@@ -153,7 +153,7 @@ func (r *Running) conclude(err, hooks error, again bool) {
 	} else if hooks != nil {
 		ended.Error = hooks.Error()
 	}
-	emit(r.host.Dirs, r.plan.o.event("died", fmt.Sprintf("exitCode=%d", ended.Code)))
+	emit(r.host.Dirs, append(r.outOf(), r.plan.o.event("died", fmt.Sprintf("exitCode=%d", ended.Code)))...)
 	fd, err := unix.Open(path.Join(r.storage.Dir, exitFile), unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return // the directory was removed under us: there is nobody to tell
@@ -167,6 +167,14 @@ func (r *Running) conclude(err, hooks error, again bool) {
 		}
 		_ = unix.Unlink(path.Join(r.storage.Dir, name))
 	}
+}
+
+// outOf is docker's event for memory that was not enough.
+func (r *Running) outOf() []Event {
+	if !r.outOfMemory() {
+		return nil
+	}
+	return []Event{r.plan.o.event("oom")}
 }
 
 // exitCode is the program's, when it is known.

@@ -25,6 +25,8 @@ type session struct {
 	mu  sync.Mutex
 	out bytes.Buffer
 	eof bool // the other side has closed it
+
+	begun string // when, as rl reads it
 }
 
 // Terminal runs the terminal tests.
@@ -92,11 +94,12 @@ func waitLeft(home, run string) (left []string) {
 func start(t *testing.T, rl string, env, args []string) *session {
 	cmd := exec.Command(rl, args...)
 	cmd.Env = env
+	begun := time.Now().Format(time.RFC3339Nano)
 	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 33, Cols: 77})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &session{t: t, tty: tty, cmd: cmd}
+	s := &session{t: t, tty: tty, cmd: cmd, begun: begun}
 	t.Cleanup(func() { tty.Close(); cmd.Process.Kill() })
 	go s.read()
 	return s
@@ -285,10 +288,20 @@ func detach(s *session) {
 	if out, err := log.CombinedOutput(); err != nil || !strings.Contains(string(out), "still") {
 		s.t.Errorf("its log: %v: %s", err, out)
 	}
+	s.told("detach", 2) // of run, and of attach
 	last := start(s.t, s.cmd.Path, s.cmd.Env, []string{"attach", "lives"})
 	last.typeKeys("echo la''st; exit 3\n")
 	last.expect("last")
 	last.ends(3)
+}
+
+// told looks for events of the container since this session began.
+func (s *session) told(event string, times int) {
+	events := exec.Command(s.cmd.Path, "events", "--stream=false", "--since", s.begun, "--filter", "container=lives", "--filter", "event="+event, "--format", "{{.Status}}")
+	events.Env = s.cmd.Env
+	if out, err := events.CombinedOutput(); err != nil || strings.Count(string(out), event+"\n") != times {
+		s.t.Errorf("events: %v: %q, want %s %d times", err, out, event, times)
+	}
 }
 
 // detachExec: the program goes on in the container.
@@ -302,6 +315,7 @@ func detachExec(s *session) {
 	if out, err := wait.CombinedOutput(); err != nil {
 		s.t.Errorf("what it did after: %v: %s", err, out)
 	}
+	s.told("exec_detach", 1)
 }
 
 // detachNone: without keys they are the container's.
