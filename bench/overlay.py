@@ -6,6 +6,7 @@ import ctypes
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -50,9 +51,15 @@ def by_rl(d, rl):
     dev = os.open("/dev/fuse", os.O_RDWR)
     mount("rl", f"{d}/merged", "fuse.rl", f"fd={dev},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions,max_read=262144")
     os.dup2(dev, 3)
-    layers = json.dumps({"Lower": [f"{d}/lower"], "Upper": f"{d}/upper", "Work": f"{d}/work"})
-    subprocess.Popen(["rl-overlay", layers], executable=rl, pass_fds=[3])
+    ours, theirs = socket.socketpair()
+    subprocess.Popen(["rl-overlay", "3"], executable=rl, pass_fds=[3], stdin=theirs)
+    theirs.close()
     os.close(3)
+    ours.sendall(json.dumps({"Lower": [f"{d}/lower"], "Upper": f"{d}/upper", "Work": f"{d}/work"}).encode())
+    ours.shutdown(socket.SHUT_WR)
+    answer = ours.recv(1000).decode()
+    if answer != "ready":
+        raise OSError(answer)
     if dev != 3:
         os.close(dev)
 

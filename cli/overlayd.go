@@ -1,25 +1,17 @@
 package cli
 
 import (
-	"encoding/json"
-	"fmt"
 	"os"
 
-	"containers/rl/storage/fuseoverlay"
+	"containers/rl/storage"
 )
 
-// roleOverlay serves an overlay over FUSE until it is unmounted: descriptor 3 is
-// /dev/fuse, opened in the user namespace of the mount, in which we are root; the
-// one argument is fuseoverlay.Layers in JSON.
-const roleOverlay = "rl-overlay"
-
+// overlayInside is the process that serves an overlay through FUSE. With an
+// argument descriptor 3 is /dev/fuse; else it opens it.
 func overlayInside(_ Streams, args []string) error {
-	var l fuseoverlay.Layers
-	if len(args) != 1 {
-		return fmt.Errorf("%s takes one argument, not %d", roleOverlay, len(args))
+	var dev *os.File
+	if len(args) > 0 {
+		dev = os.NewFile(3, "/dev/fuse")
 	}
-	if err := json.Unmarshal([]byte(args[0]), &l); err != nil {
-		return fmt.Errorf("layers for %s: %w", roleOverlay, err)
-	}
-	return fuseoverlay.Serve(os.NewFile(3, "/dev/fuse"), l)
+	return storage.ServeAsked(os.Stdin, dev)
 }

@@ -48,9 +48,10 @@ func (o *Options) copyImage(h Host, c *storage.Container, of ...string) (d stora
 	if o.Image == nil {
 		return d, nil
 	}
-	if d, err = ChooseDriver(h); err != nil || d.Name != storage.VFS {
-		return d, err
+	if err = o.decide(h, true, ""); err != nil || o.driver.Name != storage.VFS {
+		return o.driver, err
 	}
+	d = o.driver
 	text, err := json.Marshal(Copying{Dir: c.Dir, Layers: append(of, o.Image.Layers...)})
 	if err != nil {
 		return d, err
@@ -94,10 +95,13 @@ func (p *plan) findRoot(c *storage.Container, again bool) (err error) {
 
 // driverNotice says once that containers are copies, and why. Who asked for it knows.
 func (p *plan) driverNotice() string {
-	if p.driver.Name != storage.VFS || p.driver.Forced || p.driver.Told {
+	if p.driver.Name == "" || p.driver.Name == storage.Overlay || p.driver.Forced || p.driver.Told {
 		return ""
 	}
 	p.dirs.Tell(p.driver)
+	if p.driver.Name == storage.Fuse {
+		return fmt.Sprintf("the files of containers go through FUSE (driver %s): %s", storage.Fuse, p.driver.Reason)
+	}
 	return fmt.Sprintf("each container gets a copy of its image (driver %s): %s", storage.VFS, p.driver.Reason)
 }
 

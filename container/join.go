@@ -58,6 +58,8 @@ type joined struct {
 	shm   int   // a copy of the mount on /dev/shm, or -1
 	mount int   // the mount namespace that has it, or -1
 	files *Info // whose hosts and resolv.conf are used, or nil
+
+	server *server // of the root, or nil
 }
 
 type joinedFD struct {
@@ -351,6 +353,7 @@ func (j *joined) close() {
 	if j == nil {
 		return
 	}
+	j.server.close()
 	for _, fd := range []int{j.user, j.shm, j.mount} {
 		if fd >= 0 {
 			unix.Close(fd)

@@ -25,7 +25,7 @@ const ResumeWord = "resume"
 // it: not before Linux 5.3, nor in namespaces of others, which its parent has to
 // be in, nor with more sockets than the waiter takes.
 func leavable(o *Options) bool {
-	return userns.Supervisor() >= 0 && o.Joins == nil && len(o.Ports)+segmentSockets <= waiter.Most
+	return userns.Supervisor() >= 0 && o.Joins == nil && !o.served() && len(o.Ports)+segmentSockets <= waiter.Most
 }
 
 // waits says whether the waiter can do what is to be done until something

@@ -100,6 +100,7 @@ type Options struct {
 
 	CreateCommand    []string          `json:"-"` // the words after rl that made it; the record has them
 	ImageVolumes     string            `json:"-"` // what becomes of those that the image declares
+	driver           storage.Driver    // that the root is made with; no name: not decided, or none
 	volumes          []*storage.Volume // held
 	anonymousVolumes []string          // made for this container
 

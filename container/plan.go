@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"containers/rl/storage"
+	"containers/rl/storage/fuseoverlay"
 	"containers/rl/userns"
 )
 
@@ -110,7 +111,11 @@ func (p *plan) rootfs() error {
 	} else {
 		// Not by fsconfig(2), which takes 256 bytes a value: a dozen layers.
 		p.Do("changing directory to", p.files.layers, unix.SYS_CHDIR, p.Str(p.files.layers))
-		p.Do("mounting overlay on", p.files.merged, unix.SYS_MOUNT, p.Str("overlay"), p.Str(p.files.merged), p.Str("overlay"),
+		kind := "overlay"
+		if p.join != nil && p.join.server != nil {
+			kind = fuseoverlay.Type
+		}
+		p.Do("mounting overlay on", p.files.merged, unix.SYS_MOUNT, p.Str("overlay"), p.Str(p.files.merged), p.Str(kind),
 			userns.Int(0), p.Str(p.files.overlay))
 	}
 	p.root = p.Do("opening", p.files.merged, unix.SYS_OPENAT, userns.Int(unix.AT_FDCWD), p.Str(p.files.merged),

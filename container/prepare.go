@@ -15,6 +15,7 @@ import (
 	netconfig "containers/rl/netslirp/config"
 	"containers/rl/security"
 	"containers/rl/storage"
+	"containers/rl/storage/fuseoverlay"
 	"containers/rl/userns"
 )
 
@@ -48,7 +49,7 @@ func prepare(h Host, o *Options, c *storage.Container, j *joined) (*storage.Cont
 		c.Lower = o.Rootfs
 	}
 	if p.files.root == "" {
-		if p.files.layers, p.files.overlay, err = c.OverlayOptions(o.Remove); err != nil {
+		if err := p.rootOverlay(c); err != nil {
 			return c, p, err
 		}
 	}
@@ -63,6 +64,16 @@ func prepare(h Host, o *Options, c *storage.Container, j *joined) (*storage.Cont
 		}
 	}
 	return c, p, p.build()
+}
+
+// rootOverlay says how the root is mounted.
+func (p *plan) rootOverlay(c *storage.Container) (err error) {
+	if p.join != nil && p.join.server != nil {
+		p.files.layers, p.files.overlay = "/", fuseoverlay.Options(p.join.server.device)
+		return p.join.server.begin(c, p.o.Remove)
+	}
+	p.files.layers, p.files.overlay, err = c.OverlayOptions(p.o.Remove)
+	return err
 }
 
 // makeDirectory: what is removed at its end needs a record only if it lives.

@@ -80,6 +80,9 @@ func again(h Host, i *Info, by starter) (*Running, error) {
 	}
 	o := i.Options
 	by.prepared = i.Status == StatusInitialized
+	if err := o.decide(h, i.ImageID != "", i.Dir); err != nil {
+		return nil, err
+	}
 	if by.away && !leavable(&o) {
 		return nil, ErrMonitor // who needs the lock
 	}
@@ -118,17 +121,17 @@ func again(h Host, i *Info, by starter) (*Running, error) {
 
 // start runs in the directory of an earlier run, or in a new one.
 func start(h Host, o *Options, c *storage.Container, by starter) (r *Running, err error) {
+	if c == nil {
+		if err := o.decide(h, o.Image != nil, ""); err != nil {
+			return nil, err
+		}
+	}
 	if by.away && !leavable(o) {
 		return nil, ErrMonitor
 	}
-	var j *joined
-	if o.Joins != nil {
-		if j, err = openJoins(h.Dirs, o); err != nil {
-			return nil, err
-		}
-		defer j.close()
-	}
-	if err := o.ownIDs(&h, j); err != nil {
+	j, err := o.enter(&h)
+	defer j.close()
+	if err != nil {
 		return nil, err
 	}
 	r = &Running{host: h, storage: c, again: c != nil, restarted: by.restarts, prepared: by.prepared}
@@ -170,6 +173,19 @@ func start(h Host, o *Options, c *storage.Container, by starter) (r *Running, er
 		err = r.settleIn(by)
 	}
 	return r, err
+}
+
+// enter opens what the container joins, and says which ids it has then.
+func (o *Options) enter(h *Host) (j *joined, err error) {
+	if o.Joins != nil {
+		if j, err = openJoins(h.Dirs, o); err != nil {
+			return nil, err
+		}
+	}
+	if err = o.ownIDs(h, j); err == nil && o.served() {
+		j, err = o.serve(*h, j)
+	}
+	return j, err
 }
 
 func noMaps() error { return nil }

@@ -8,20 +8,22 @@ import (
 	"golang.org/x/sys/unix"
 
 	"containers/rl/storage"
+	"containers/rl/storage/fuseoverlay"
 	"containers/rl/userns"
 )
 
 // Tree says where a container's files are, for a process in its user
 // namespace. That of one that runs is seen as its own processes see it.
 type Tree struct {
-	Root    string        // a directory; "": Overlay is to be mounted on Merged
-	Overlay string        // options, naming lower directories from Base
-	Base    string        //
-	Merged  string        //
-	Upper   string        // what the container changed; "" with --rootfs
-	Lower   []string      // the image's directories, topmost first
-	Copy    *storage.Copy // in place of Upper, of a container that has a copy of its image
-	Mounts  []string      // places in it that something is mounted on while it runs
+	Root    string              // a directory; "": Overlay is to be mounted on Merged
+	Overlay string              // options, naming lower directories from Base
+	Base    string              //
+	Merged  string              //
+	Upper   string              // what the container changed; "" with --rootfs
+	Lower   []string            // the image's directories, topmost first
+	Served  *fuseoverlay.Layers // in place of Overlay, where it goes through FUSE
+	Copy    *storage.Copy       // in place of Upper, of a container that has a copy of its image
+	Mounts  []string            // places in it that something is mounted on while it runs
 }
 
 // Enter is a way into the user namespace of a container's files.
@@ -92,10 +94,24 @@ func (i *Info) enter(h Host) (e *Enter, err error) {
 		return e, nil
 	}
 	if e.Tree.Root = i.Options.Rootfs; e.Tree.Root == "" {
-		e.Tree.Upper, e.Tree.Merged = e.storage.Upper, e.storage.Merged
-		e.Tree.Base, e.Tree.Overlay, err = e.storage.OverlayOptions(false)
+		return e, e.Tree.overlay(h, e.storage)
 	}
-	return e, err
+	return e, nil
+}
+
+// overlay says how the root of a container that does not run is mounted.
+func (t *Tree) overlay(h Host, c *storage.Container) (err error) {
+	t.Upper, t.Merged = c.Upper, c.Merged
+	d, err := ChooseDriver(h)
+	if err != nil {
+		return err
+	}
+	if d.Name == storage.Fuse {
+		t.Served = &fuseoverlay.Layers{Lower: c.Lowers(), Upper: c.Upper, Work: c.Work}
+		return nil
+	}
+	t.Base, t.Overlay, err = c.OverlayOptions(false)
+	return err
 }
 
 // Meanwhile is the error of work in a container's files: that the container was
@@ -140,9 +156,14 @@ func (t Tree) Open() (root int, err error) {
 	dir := t.Root
 	if dir == "" {
 		dir = t.Merged
-		if err := errors.Join(os.Chdir(t.Base), unix.Mount("overlay", dir, "overlay", 0, t.Overlay), os.Chdir("/")); err != nil {
+		if t.Served != nil {
+			err = storage.MountServed(dir, *t.Served)
+		} else if err := errors.Join(os.Chdir(t.Base), unix.Mount("overlay", dir, "overlay", 0, t.Overlay), os.Chdir("/")); err != nil {
 			return -1, fmt.Errorf("mounting overlay on %s: %w", dir, err)
 		}
+	}
+	if err != nil {
+		return -1, err
 	}
 	if root, err = unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
 		return -1, fmt.Errorf("opening %s: %w", dir, err)

@@ -347,7 +347,7 @@ func (o *Options) fill(h Host, places []FillPlace, fillings []*storage.Filling) 
 		if err != nil {
 			return err
 		}
-		request.Flat = d.Name == storage.VFS
+		request.Flat = d.Name != storage.Overlay
 	}
 	answers, err := runFill(h, request)
 	if err == nil && len(answers) != len(places) {

@@ -13,16 +13,17 @@ import (
 
 // Driver is how a container's root is made of an image's layers.
 type Driver struct {
-	Name   string // Overlay or VFS
+	Name   string // Overlay, Fuse or VFS
 	Reason string // why it is this one, in a line
 	Forced bool   // the user asked for it by name
-	Told   bool   // a start has said that it copies
+	Told   bool   // a start has said that it is none of the kernel's
 }
 
-// The drivers, by the names that podman has for them.
+// The drivers, by the names that podman and docker have for them, the best first.
 const (
-	Overlay = "overlay" // the kernel mounts the layers as one
-	VFS     = "vfs"     // each container has a copy of them
+	Overlay = "overlay"        // the kernel mounts the layers as one
+	Fuse    = "fuse-overlayfs" // we do, through FUSE; on the disk it is the same
+	VFS     = "vfs"            // each container has a copy of them
 )
 
 // DriverVariable names a driver (podman(1)); --storage-driver reaches our own
@@ -31,8 +32,8 @@ const DriverVariable = "STORAGE_DRIVER"
 
 // CheckDriver accepts the name of a driver that there is.
 func CheckDriver(name string) error {
-	if name != Overlay && name != VFS {
-		return fmt.Errorf("storage driver %q: rl has the drivers %s and %s", name, Overlay, VFS)
+	if name != Overlay && name != Fuse && name != VFS {
+		return fmt.Errorf("storage driver %q: rl has the drivers %s, %s and %s", name, Overlay, Fuse, VFS)
 	}
 	return nil
 }
@@ -170,13 +171,9 @@ func (d Dirs) TryDriver() (Driver, error) {
 	if err := RemoveTree(unix.AT_FDCWD, home); err != nil && !errors.Is(err, os.ErrNotExist) { // of one that was killed
 		return Driver{}, fmt.Errorf("choosing a driver: %w", err)
 	}
-	refused, err := tryOverlay(home)
-	if err = errors.Join(err, RemoveTree(unix.AT_FDCWD, home)); err != nil {
-		return Driver{}, fmt.Errorf("choosing a driver: %w", err)
-	}
-	r := Driver{Name: Overlay, Reason: "overlay can be mounted on " + d.Data}
-	if refused != nil {
-		r = Driver{Name: VFS, Reason: fmt.Sprintf("overlay cannot be used on %s: %v", d.Data, refused)}
+	r, err := d.firstOf(home)
+	if err != nil {
+		return r, fmt.Errorf("choosing a driver: %w", err)
 	}
 	if err := d.recordDriver(r); err != nil {
 		return r, fmt.Errorf("keeping the choice of a driver: %w", err)
@@ -184,10 +181,31 @@ func (d Dirs) TryDriver() (Driver, error) {
 	return r, nil
 }
 
+// mounter mounts an overlay on a directory. refused: it cannot be mounted; err:
+// it could not be tried.
+type mounter func(lower, upper, work, merged string) (refused, err error)
+
+// firstOf tries the drivers in their order.
+func (d Dirs) firstOf(home string) (r Driver, err error) {
+	try := func(mount mounter) (refused, err error) {
+		refused, err = tryOverlay(home, mount)
+		return refused, errors.Join(err, RemoveTree(unix.AT_FDCWD, home))
+	}
+	refused, err := try(mountTrial)
+	if refused == nil || err != nil {
+		return Driver{Name: Overlay, Reason: "overlay can be mounted on " + d.Data}, err
+	}
+	reason := fmt.Sprintf("overlay cannot be used on %s: %v", d.Data, refused)
+	if refused, err = try(byFuse); refused == nil || err != nil {
+		return Driver{Name: Fuse, Reason: reason}, err
+	}
+	return Driver{Name: VFS, Reason: fmt.Sprintf("%s; nor through FUSE: %v", reason, refused)}, nil
+}
+
 // tryOverlay does what a container would: it writes to a file of a lower
 // directory, removes it, and makes a directory in its place, which takes a mark
 // of overlay's that not every file system can hold. err: it could not be tried.
-func tryOverlay(home string) (refused, err error) {
+func tryOverlay(home string, mount mounter) (refused, err error) {
 	lower, upper, work, merged := path.Join(home, "lower"), path.Join(home, "upper"), path.Join(home, "work"), path.Join(home, "merged")
 	for _, dir := range []string{home, lower, upper, work, merged} {
 		if err := os.Mkdir(dir, 0o700); err != nil {
@@ -197,7 +215,7 @@ func tryOverlay(home string) (refused, err error) {
 	if err := os.WriteFile(path.Join(lower, "file"), []byte("lower"), 0o600); err != nil {
 		return nil, err
 	}
-	if refused, err = mountTrial(lower, upper, work, merged); refused != nil || err != nil {
+	if refused, err = mount(lower, upper, work, merged); refused != nil || err != nil {
 		return refused, err
 	}
 	defer func() { err = errors.Join(err, unix.Unmount(merged, unix.MNT_DETACH)) }()

@@ -16,7 +16,15 @@ import (
 // of a user namespace keeps its marks (Linux 5.11); volatile leaves out every
 // sync (Linux 5.10).
 func (c *Container) OverlayOptions(volatile bool) (base, options string, err error) {
-	var dirs []string
+	more := ""
+	if volatile {
+		more = ",volatile"
+	}
+	return OverlayOf(c.Lowers(), c.Upper, c.Work, more, path.Join(c.Dir, "l"))
+}
+
+// Lowers are the lower directories of the container's root, topmost first.
+func (c *Container) Lowers() (dirs []string) {
 	if c.image != nil {
 		dirs = c.image.Layers
 	}
@@ -27,11 +35,7 @@ func (c *Container) OverlayOptions(volatile bool) (base, options string, err err
 	if len(dirs) == 0 {
 		dirs = []string{c.Merged}
 	}
-	more := ""
-	if volatile {
-		more = ",volatile"
-	}
-	return OverlayOf(dirs, c.Upper, c.Work, more, path.Join(c.Dir, "l"))
+	return dirs
 }
 
 const (

@@ -35,6 +35,9 @@ func (p *Process) begun() error {
 	return p.child.Finish()
 }
 
+// PID is the process's number in our own pid namespace.
+func (p *Process) PID() int { return p.child.PID }
+
 // Signal sends a signal; one that has ended is left alone.
 func (p *Process) Signal(s unix.Signal) {
 	if !p.child.reaped {

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	var l Layers
 	err := json.Unmarshal([]byte(text), &l)
 	if err == nil {
-		err = Serve(os.NewFile(3, "/dev/fuse"), l)
+		err = Serve(os.NewFile(3, "/dev/fuse"), l, nil, nil)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

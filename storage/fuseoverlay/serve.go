@@ -1,6 +1,7 @@
 package fuseoverlay
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -42,15 +43,25 @@ func Mount(target string) (*os.File, error) {
 }
 
 // Serve answers for the mount of dev, until it is unmounted. It sets the
-// process's umask to 0.
-func Serve(dev *os.File, l Layers) error {
+// process's umask to 0. opened hears when the layers have been opened, or why
+// not; mounting says whether a mount is still to come, where there is none yet, and
+// takes its time. Both may be nil.
+func Serve(dev *os.File, l Layers, opened func(error), mounting func() bool) error {
 	fs, err := open(l)
+	if opened != nil {
+		opened(err)
+	}
 	if err != nil {
 		return err
 	}
 	defer fs.close()
 	unix.Umask(0)
-	err = fuse.Serve(int(dev.Fd()), fs)
+	for {
+		err = fuse.Serve(int(dev.Fd()), fs)
+		if !errors.Is(err, unix.EPERM) || mounting == nil || !mounting() { // read(2) of what is not mounted
+			break
+		}
+	}
 	runtime.KeepAlive(dev) // or the collector closes it
 	if err != nil {
 		return fmt.Errorf("serving the overlay %s: %w", l.Upper, err)

@@ -1,0 +1,165 @@
+package storage
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"containers/rl/storage/fuseoverlay"
+)
+
+// RoleOverlay is the name under which our binary starts again to serve an
+// overlay through FUSE, until it is unmounted. Its standard input is a socket
+// (ServeAsked). /dev/fuse belongs to the user namespace that it is opened in, so
+// the process is in that of the mount; and it is a process of its own, as who uses
+// a mount must not be who serves it.
+const RoleOverlay = "rl-overlay"
+
+// OverlayServer is the other end of its socket.
+type OverlayServer struct{ sock *os.File }
+
+// NewOverlayServer gives the end that is ours, and the one for the process.
+func NewOverlayServer() (s *OverlayServer, theirs *os.File, err error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("making a socket: %w", err)
+	}
+	return &OverlayServer{os.NewFile(uintptr(pair[0]), "socket")}, os.NewFile(uintptr(pair[1]), "socket"), nil
+}
+
+// Device receives /dev/fuse as the process has opened it.
+func (s *OverlayServer) Device() (fd int, err error) {
+	text, space := make([]byte, 1024), make([]byte, unix.CmsgSpace(4))
+	n, m, _, _, err := unix.Recvmsg(int(s.sock.Fd()), text, space, unix.MSG_CMSG_CLOEXEC)
+	if err != nil {
+		return -1, fmt.Errorf("starting the server of an overlay: %w", err)
+	}
+	messages, err := unix.ParseSocketControlMessage(space[:m])
+	if err == nil && len(messages) == 1 {
+		fds, err := unix.ParseUnixRights(&messages[0])
+		if err == nil && len(fds) == 1 {
+			return fds[0], nil
+		}
+	}
+	return -1, said(text[:n])
+}
+
+func said(text []byte) error {
+	if len(text) == 0 {
+		return errors.New("the server of the overlay ended")
+	}
+	return errors.New(string(text))
+}
+
+// Serve tells the process what to serve, and returns when it does.
+func (s *OverlayServer) Serve(l fuseoverlay.Layers) error {
+	text, err := json.Marshal(l)
+	if err != nil {
+		return err
+	}
+	if _, err := s.sock.Write(text); err != nil {
+		return fmt.Errorf("starting the server of an overlay: %w", err)
+	}
+	if err := unix.Shutdown(int(s.sock.Fd()), unix.SHUT_WR); err != nil {
+		return fmt.Errorf("starting the server of an overlay: %w", err)
+	}
+	answer := make([]byte, 4096)
+	n, err := s.sock.Read(answer)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	if err == nil && string(answer[:n]) != ready {
+		err = said(answer[:n])
+	}
+	return err
+}
+
+// Close comes when the mount has been made: a process that has nothing to serve
+// then ends.
+func (s *OverlayServer) Close() { s.sock.Close() }
+
+const ready = "ready"
+
+// ServeAsked is the process. With dev nil it opens /dev/fuse and sends it.
+func ServeAsked(sock, dev *os.File) error {
+	// Who started us may leave; what we serve goes with the mount.
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0); err != nil {
+		return err
+	}
+	l, dev, err := asked(sock, dev)
+	if err != nil || len(l.Lower) == 0 { // who asked has gone
+		if err != nil {
+			_, _ = sock.WriteString(err.Error())
+		}
+		return err
+	}
+	return fuseoverlay.Serve(dev, l, func(err error) {
+		answer := ready
+		if err != nil {
+			answer = err.Error()
+		}
+		_, _ = sock.WriteString(answer)
+	}, func() bool { return waits(sock) })
+}
+
+// waits lets a moment go by, and says whether who asked is still there. Nobody
+// could tell us of the mount: who makes it may be a process that runs a script.
+func waits(sock *os.File) bool {
+	time.Sleep(100 * time.Microsecond)
+	poll := []unix.PollFd{{Fd: int32(sock.Fd())}}
+	n, err := unix.Poll(poll, 0)
+	return n == 0 || errors.Is(err, unix.EINTR) // no POLLHUP
+}
+
+func asked(sock, dev *os.File) (l fuseoverlay.Layers, _ *os.File, err error) {
+	if dev == nil {
+		if dev, err = os.OpenFile("/dev/fuse", os.O_RDWR, 0); err != nil {
+			return l, nil, err
+		}
+		if err := unix.Sendmsg(int(sock.Fd()), []byte("f"), unix.UnixRights(int(dev.Fd())), nil, 0); err != nil {
+			return l, nil, fmt.Errorf("passing /dev/fuse on: %w", err)
+		}
+	}
+	text, err := io.ReadAll(sock)
+	if err == nil && len(text) > 0 {
+		err = json.Unmarshal(text, &l)
+	}
+	return l, dev, err
+}
+
+// MountServed mounts an overlay through FUSE. It is called as root of a user
+// namespace, with mounts of its own.
+func MountServed(target string, l fuseoverlay.Layers) error {
+	s, theirs, err := NewOverlayServer()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	defer theirs.Close()
+	dev, err := fuseoverlay.Mount(target)
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	cmd := &exec.Cmd{Path: "/proc/self/exe", Args: []string{RoleOverlay, "3"}, Stdin: theirs, ExtraFiles: []*os.File{dev}}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("starting the server of an overlay: %w", err)
+	}
+	go func() { _ = cmd.Wait() }()
+	theirs.Close()
+	if err := s.Serve(l); err != nil {
+		return errors.Join(fmt.Errorf("serving an overlay on %s: %w", target, err), unix.Unmount(target, unix.MNT_DETACH))
+	}
+	return nil
+}
+
+// byFuse is the mounter of driver Fuse.
+func byFuse(lower, upper, work, merged string) (refused, err error) {
+	return MountServed(merged, fuseoverlay.Layers{Lower: []string{lower}, Upper: upper, Work: work}), nil
+}
