@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -70,8 +71,41 @@ func cpFlags(f *flags.Set) func(Streams, []string) error {
 	}
 }
 
+// oneSide says that both sides are one container that does not run: only one of
+// them can hold it at a time.
+func oneSide(host container.Host, from, to place) bool {
+	if from.ref == "" || to.ref == "" {
+		return false
+	}
+	a, err1 := container.Find(host.Dirs, from.ref)
+	b, err2 := container.Find(host.Dirs, to.ref)
+	return err1 == nil && err2 == nil && a.ID == b.ID && !a.Running()
+}
+
+// copyWithin does one side after the other, with a file of no name between them.
+func copyWithin(s Streams, host container.Host, from, to place, p placement) error {
+	file, err := os.CreateTemp("", "rl-cp-")
+	if err != nil {
+		return fmt.Errorf("making a file for what is copied: %w", err)
+	}
+	defer file.Close()
+	if err := os.Remove(file.Name()); err != nil {
+		return fmt.Errorf("making a file for what is copied: %w", err)
+	}
+	if err := copyFrom(s, host, from, p, file); err != nil {
+		return err
+	}
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return fmt.Errorf("reading what was copied: %w", err)
+	}
+	return copyTo(s, host, to, p, file)
+}
+
 // copyTree joins the two sides by a pipe. Each is in its own namespace, or here.
 func copyTree(s Streams, host container.Host, from, to place, p placement) error {
+	if oneSide(host, from, to) {
+		return copyWithin(s, host, from, to, p)
+	}
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("making a pipe: %w", err)

@@ -30,7 +30,7 @@ func globalFlags() (*flags.Set, *global) {
 	f.StringVar(&g.context, "context", "", "refused, but for default")
 	f.BoolVarP(&g.debug, "debug", "D", false, "accepted for docker's sake")
 	f.StringVar(&g.events, "events-backend", "file", "file")
-	f.StringArrayVar(&g.hooks, "hooks-dir", nil, "accepted for podman's sake: rl has no hooks")
+	f.StringArrayVar(&g.hooks, "hooks-dir", nil, "accepted for podman's sake: hooks are those of CDI devices")
 	f.StringVarP(&g.host, "host", "H", "", "refused: there is no daemon")
 	f.StringVar(&g.identity, "identity", "", "refused: there is no remote service")
 	f.StringVarP(&g.logLevel, "log-level", "l", "warn", "trace|debug|info|warn|error|fatal|panic: rl keeps no log")

@@ -70,6 +70,7 @@ var remarks = map[string][]string{
 		"up as for a start; what is wrong is said now. The container is initialized then,",
 		"until it is started or the host is, and rl inspect shows the specification's path.",
 		"Nothing is mounted, no namespace is made and no port kept: start does that, in one.",
+		"In a pod, the pod's infra container is started: its namespaces are to be joined.",
 	},
 }
 
