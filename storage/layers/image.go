@@ -68,12 +68,30 @@ func (s *Store) PutImage(img Image) (*storage.Image, error) {
 	if err := s.enter(img, entry); err != nil {
 		return nil, fmt.Errorf("storing image %s: %w", entry.ID, err)
 	}
+	// Once for all layers, and before the entry: what that names is on the disk.
+	if err := syncFileSystem(s.dirs.Graph()); err != nil {
+		return nil, fmt.Errorf("storing image %s: %w", entry.ID, err)
+	}
 	old := s.retagged(img.Names, entry.ID)
 	if err := s.dirs.Record(entry, img.Names, img.Aliases); err != nil {
 		return nil, err
 	}
 	s.dropUnnamed(old)
 	return s.dirs.Lookup(entry.ID)
+}
+
+// syncFileSystem brings all that was written below dir to the disk, and tells
+// of what could not be written since (Linux 5.8).
+func syncFileSystem(dir string) error {
+	file, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if err := unix.Syncfs(int(file.Fd())); err != nil {
+		return &os.PathError{Op: "syncfs", Path: dir, Err: err}
+	}
+	return nil
 }
 
 // settings copies what a start needs, so that it need not read the rest.
