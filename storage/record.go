@@ -92,7 +92,7 @@ func (d Dirs) enter(id string, text []byte) error {
 	if err != nil && !errors.Is(err, ErrNoImage) {
 		return err
 	}
-	return replace(file, func(tmp string) error { return writeSynced(tmp, text) })
+	return ReplaceFile(file, text)
 }
 
 func (d Dirs) link(dir, name, target string) error {
@@ -134,6 +134,11 @@ func replace(file string, create func(tmp string) error) error {
 		_ = os.Remove(tmp)
 	}
 	return err
+}
+
+// ReplaceFile puts a file in the place of another, whole and on the disk.
+func ReplaceFile(file string, text []byte) error {
+	return replace(file, func(tmp string) error { return writeSynced(tmp, text) })
 }
 
 // Untag removes a full name. That it is not there is no error.

@@ -45,13 +45,13 @@ func (s *Store) sweep() error {
 	if err != nil {
 		return err
 	}
-	known, err := s.dirs.Images()
+	known, err := s.dirs.IDs() // not what they say: one that cannot be read is a matter of Check
 	if err != nil {
 		return err
 	}
 	index := map[string]bool{}
-	for _, img := range known {
-		index[img.ID] = true
+	for _, id := range known {
+		index[id] = true
 	}
 	needed := map[string]bool{}
 	var failed []error
@@ -131,7 +131,7 @@ func (s *Store) clearUnfinished() error {
 	}
 	defer unlock()
 	failed := []error{s.dirs.ClearUnfinished()}
-	for _, pattern := range []string{"overlay-images/.tmp-*", "overlay-images/*/.tmp-*", "overlay-layers/.tmp-*"} {
+	for _, pattern := range []string{"overlay-images/.tmp-*", "overlay-images/*/.tmp-*", "overlay-layers/.tmp-*", "overlay-layers/.[0-9]*"} {
 		files, err := filepath.Glob(filepath.Join(s.dirs.Graph(), pattern))
 		failed = append(failed, err)
 		for _, file := range files {
