@@ -134,10 +134,13 @@ func (c *check) heal(ctx context.Context, broken map[string]error, images []*sto
 			if len(manifest.Layers) == len(diffs) {
 				l.Blob = manifest.Layers[i].Digest
 			}
-			if l.Size, err = archiveSize(ctx, *l); err != nil {
-				break
+			if l.Frame != "" {
+				if l.Size, err = archiveSize(ctx, *l); err != nil {
+					break
+				}
 			}
 		}
+		restSize(k)
 		if err == nil {
 			kept = append(kept, k)
 		}
@@ -147,12 +150,24 @@ func (c *check) heal(ctx context.Context, broken map[string]error, images []*sto
 
 // archiveSize is that of the layer's archive, which is compared with its digest.
 func archiveSize(ctx context.Context, l layers.Layer) (int64, error) {
-	if l.Frame == "" {
-		return io.Copy(io.Discard, readerOf(ctx, storedLayer{l}.pack))
-	}
 	r := storedLayer{l}.open(ctx)
 	defer r.Close()
 	return io.Copy(io.Discard, r)
+}
+
+// restSize: the size of an image is that of its layers; so one of which the
+// archive cannot be made again has what the others leave.
+func restSize(k layers.Kept) {
+	rest := k.Size
+	for _, l := range k.Chain {
+		rest -= l.Size
+	}
+	for i, l := range k.Chain {
+		if l.Frame == "" {
+			k.Chain[i].Size = max(rest, 0)
+			return
+		}
+	}
 }
 
 func (c *check) look(ctx context.Context, img *storage.Image, records layers.Records) error {

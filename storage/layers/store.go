@@ -73,7 +73,7 @@ func openLocked(d storage.Dirs, users *os.File) (cstorage.Store, error) {
 		GraphDriverOptions: []string{"overlay.skip_mount_home=true"},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("opening the store %s: %w", d.Graph(), explain(d.Graph(), err))
+		return nil, fmt.Errorf("opening the store %s: %w", d.Graph(), explain(d, err))
 	}
 	if err := afterBoot(d, store, users); err != nil {
 		_, _ = store.Shutdown(false)
@@ -87,8 +87,12 @@ func openLocked(d storage.Dirs, users *os.File) (cstorage.Store, error) {
 var networkFileSystems = map[int64]string{unix.NFS_SUPER_MAGIC: "NFS", unix.SMB_SUPER_MAGIC: "SMB", unix.SMB2_SUPER_MAGIC: "SMB", unix.CIFS_SUPER_MAGIC: "SMB",
 	unix.V9FS_MAGIC: "9P", unix.AFS_FS_MAGIC: "AFS", 0x0bd00bd0: "Lustre", 0x47504653: "GPFS", 0x19830326: "BeeGFS"}
 
-// explain says what a network file system has to do with it.
-func explain(dir string, err error) error {
+// explain says what a damaged record, or a network file system, has to do with it.
+func explain(d storage.Dirs, err error) error {
+	for file, damage := range BrokenRecords(d) {
+		return fmt.Errorf("the record %s cannot be read: %w: rl system check --repair", file, damage)
+	}
+	dir := d.Graph()
 	var st unix.Statfs_t
 	if unix.Statfs(dir, &st) != nil || networkFileSystems[int64(st.Type)] == "" {
 		return err
