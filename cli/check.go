@@ -114,7 +114,6 @@ var titles = map[string]struct{ damaged, removed string }{
 	image.DamagedLayer:  {"Damaged layer", "Deleted damaged layer"},
 	image.DamagedImage:  {"Damaged image", "Deleted damaged image"},
 	image.DamagedRecord: {"Damaged record", "Written anew"},
-	image.StrayName:     {"Name without image", "Deleted name"},
 	image.StrayLayer:    {"Layer without record", "Deleted layer"},
 }
 

@@ -29,7 +29,6 @@ const (
 	DamagedLayer  = "layer"
 	DamagedImage  = "image"
 	DamagedRecord = "record" // a file of containers/storage
-	StrayName     = "name"   // leads to no image
 	StrayLayer    = "stray layer"
 )
 
@@ -50,9 +49,9 @@ type check struct {
 	having map[string][]string // images that have a damaged layer
 }
 
-// Check looks at all images. Quick, that is: the index can be read, its names
-// lead to images, configurations and manifests have their digests, and records
-// and directories of the layers are there and belong together. Else also: each
+// Check looks at all images. Quick, that is: the index can be read, configurations
+// and manifests have their digests, and records and directories of the layers are
+// there and belong together. Else also: each
 // layer, as the archive that it came as, has its digest, and its directory holds
 // what the archive says and nothing else. A layer whose archive had two files of
 // one name cannot be compared so, and only its directory must be there.
@@ -198,15 +197,8 @@ func (c *check) look(ctx context.Context, img *storage.Image, records layers.Rec
 	return errors.Join(failed...)
 }
 
-// strays are names and directories that belong to nothing.
+// strays are directories that belong to nothing.
 func (c *check) strays(records layers.Records) error {
-	names, err := c.Dirs.Astray()
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		c.found = append(c.found, Damage{Kind: StrayName, ID: name, Errors: []string{"it leads to no image"}})
-	}
 	ids, err := layers.Strays(c.Dirs, records)
 	if err != nil {
 		return err
@@ -237,7 +229,6 @@ func (c *check) repair(store *layers.Store) {
 		}
 		return nil
 	})
-	c.remove(StrayName, func(d *Damage) error { return store.ClearName(d.ID) })
 	if !slices.Contains(slices.Collect(maps.Values(stay)), true) {
 		c.remove(StrayLayer, func(d *Damage) error { return store.RemoveStray(d.ID) })
 	}

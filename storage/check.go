@@ -55,18 +55,22 @@ func (d Dirs) CheckIndex() (sound []*Image, broken map[string]error, err error) 
 	return sound, broken, nil
 }
 
-// Astray are full names that lead to no image, in the order of the directory.
-// Aliases without an image are not among them: what a short name once stood for
-// stays known.
-func (d Dirs) Astray() (list []string, err error) {
+// ClearNames removes full names that lead to no image: what a removal that was
+// killed leaves. Aliases may lead nowhere: what a short name once stood for stays
+// known. Who calls it holds the lock of those who write.
+func (d Dirs) ClearNames() error {
 	names, err := d.Names()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	for id, of := range names {
-		if _, err := os.Lstat(path.Join(d.images(), id+suffix)); errors.Is(err, os.ErrNotExist) {
-			list = append(list, of...)
+	var failed []error
+	for id, list := range names {
+		if _, err := os.Lstat(path.Join(d.images(), id+suffix)); !errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		for _, name := range list {
+			failed = append(failed, d.Untag(name))
 		}
 	}
-	return list, nil
+	return errors.Join(failed...)
 }

@@ -136,13 +136,3 @@ func (s *Store) RemoveStray(id string) error {
 	}
 	return storage.RemoveTree(unix.AT_FDCWD, filepath.Join(s.dirs.Graph(), "overlay", id))
 }
-
-// ClearName removes a name that leads to no image.
-func (s *Store) ClearName(name string) error {
-	unlock, err := s.change()
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	return s.dirs.Untag(name)
-}

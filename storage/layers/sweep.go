@@ -123,14 +123,15 @@ func (s *Store) clearStaging() error {
 }
 
 // clearUnfinished removes files that were to replace others when their writer
-// was killed: ours of the index, and those of containers/storage.
+// was killed, ours of the index and those of containers/storage, and names whose
+// image has gone before them.
 func (s *Store) clearUnfinished() error {
 	unlock, err := s.change() // lists of manifests are written by who does not open the store
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	failed := []error{s.dirs.ClearUnfinished()}
+	failed := []error{s.dirs.ClearUnfinished(), s.dirs.ClearNames()}
 	for _, pattern := range []string{"overlay-images/.tmp-*", "overlay-images/*/.tmp-*", "overlay-layers/.tmp-*", "overlay-layers/.[0-9]*"} {
 		files, err := filepath.Glob(filepath.Join(s.dirs.Graph(), pattern))
 		failed = append(failed, err)
