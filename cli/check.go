@@ -17,8 +17,8 @@ import (
 
 // systemCheckFlags is podman-system-check(1).
 func systemCheckFlags(f *flags.Set) func(Streams, []string) error {
-	quick := f.BoolP("quick", "q", false, "look at records and directories alone, not at the files of layers")
-	repair := f.BoolP("repair", "r", false, "remove damaged images that no container has, and what belongs to nothing")
+	quick := f.BoolP("quick", "q", false, "check records, digests of configurations and manifests, and that each layer is there; without it, also all files of layers: content by the digest, names, types, modes, owners, times")
+	repair := f.BoolP("repair", "r", false, "remove damaged images that no container has, with their layers, and layers without record; write records that cannot be read anew")
 	force := f.BoolP("force", "f", false, "--repair, and remove containers of damaged images")
 	most := f.StringP("max", "m", "24h", "accepted for podman's sake: layers of no image are removed always")
 	return func(s Streams, args []string) error {
