@@ -31,7 +31,7 @@ func imageCommands() []Command {
 		{"manifest push", "[FLAGS] LIST [DESTINATION]", "Send a list and its images to a registry", manifestPushFlags},
 		{"manifest remove", "LIST DIGEST", "Take an entry out of a list", manifestRemoveFlags},
 		{"manifest rm", "[FLAGS] LIST...", "Remove lists", manifestRmFlags},
-		{"system check", "[FLAGS]", "Look whether the images are whole", systemCheckFlags},
+		{"system check", "[FLAGS]", "Check that the images are whole, and remove what is damaged", systemCheckFlags},
 		{"system df", "[FLAGS]", "Show what images, containers and volumes take of the disk", systemDfFlags},
 		{"system migrate", "", "Accepted for podman's sake: there is nothing to migrate", nothingFlags("system migrate")},
 		{"system renumber", "", "Accepted for podman's sake: there are no numbers", nothingFlags("system renumber")},

@@ -1,67 +1,17 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"containers/rl/cli/flags"
 	"containers/rl/cli/start"
-	"containers/rl/image"
 	"containers/rl/storage"
 )
-
-// systemCheckFlags is podman-system-check(1).
-func systemCheckFlags(f *flags.Set) func(Streams, []string) error {
-	o := &image.CheckOptions{}
-	f.BoolVarP(&o.Quick, "quick", "q", false, "do not read what is in the layers")
-	f.BoolVarP(&o.Repair, "repair", "r", false, "remove damaged images that no container has")
-	f.BoolVarP(&o.Force, "force", "f", false, "with --repair: remove their containers first")
-	f.StringP("max", "m", "", "accepted for podman's sake: layers of no image are removed always")
-	return func(s Streams, args []string) error {
-		switch {
-		case len(args) > 0:
-			return usageError{Text: "system check takes no argument", Command: "system check"}
-		case o.Force && !o.Repair:
-			return usageError{Text: "--force is for --repair", Command: "system check"}
-		}
-		host, err := start.OpenHost()
-		if err != nil {
-			return err
-		}
-		o.Dirs = host.Dirs
-		if o.Used, err = usedImages(host); err != nil {
-			return err
-		}
-		return imageRequest{Check: o}.run(host, nil, s.Out)
-	}
-}
-
-func checkInside(ctx context.Context, s Streams, o image.CheckOptions) error {
-	list, err := image.Check(ctx, o)
-	if err != nil {
-		return err
-	}
-	left := 0
-	for _, d := range list {
-		name := strings.Join(d.Names, " ")
-		fmt.Fprintf(s.Out, "Damaged image %s %s: %v\n", short(d.ID), name, d.Err)
-		if d.Removed {
-			fmt.Fprintf(s.Out, "Deleted: %s\n", d.ID)
-		} else {
-			left++
-		}
-	}
-	if left > 0 {
-		return errors.New("damage detected in local storage: rl system check --repair removes the damaged images")
-	}
-	return nil
-}
 
 // nothingFlags is for what podman must do at times and rl never.
 func nothingFlags(name string) func(*flags.Set) func(Streams, []string) error {

@@ -6,6 +6,9 @@
 // containers/storage, which only the sub package layers writes; unpacking is
 // package image's, and mounting package container's.
 //
+// What is in the index is complete, and outlives a power cut: see Record. An entry
+// that cannot be read is an error of every listing; CheckIndex finds all of them.
+//
 // Locks are flock(2) on files of the data directory: a held image is not
 // removed, and a container whose lock is free is dead. On file systems without
 // such locks nothing is protected, but all else works. Overlay in a user

@@ -221,7 +221,7 @@ func read(file *os.File) (*Image, error) {
 	}
 	img := &Image{entry: file}
 	if err := img.decode(string(text)); err != nil {
-		return nil, fmt.Errorf("reading %s: %w: remove it and pull the image again", file.Name(), err)
+		return nil, fmt.Errorf("reading %s: %w: rl system check --repair", file.Name(), err)
 	}
 	return img, nil
 }

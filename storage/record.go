@@ -10,7 +10,8 @@ import (
 )
 
 // Record enters an image under its names; aliases lead to the first of them.
-// The entry is complete before a name leads to it.
+// The entry is complete, and on the disk, before a name leads to it; what it
+// names must be on the disk by then. After Record all of it outlives a power cut.
 func (d Dirs) Record(img *Image, names, aliases []string) error {
 	for _, dir := range []string{d.images(), d.names(), d.aliases()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -30,7 +31,46 @@ func (d Dirs) Record(img *Image, names, aliases []string) error {
 			return err
 		}
 	}
+	return d.sync(d.images(), d.names())
+}
+
+// sync brings the names in directories to the disk.
+func (d Dirs) sync(dirs ...string) error {
+	for _, dir := range dirs {
+		file, err := os.Open(dir)
+		if err == nil {
+			err = ignoreUnsupported(file.Sync())
+			file.Close()
+		}
+		if err != nil {
+			return fmt.Errorf("bringing the image index to the disk: %w", err)
+		}
+	}
 	return nil
+}
+
+// ignoreUnsupported: fsync(2) of a directory is EINVAL on some file systems,
+// which then have no other way.
+func ignoreUnsupported(err error) error {
+	if errors.Is(err, unix.EINVAL) {
+		return nil
+	}
+	return err
+}
+
+// writeSynced is os.WriteFile of what is on the disk when it returns.
+func writeSynced(name string, text []byte) error {
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	if _, err = file.Write(text); err == nil {
+		err = file.Sync()
+	}
+	if closed := file.Close(); err == nil {
+		err = closed
+	}
+	return err
 }
 
 // enter writes an entry unless it is there. One that is in use stays as it is,
@@ -52,7 +92,7 @@ func (d Dirs) enter(id string, text []byte) error {
 	if err != nil && !errors.Is(err, ErrNoImage) {
 		return err
 	}
-	return replace(file, func(tmp string) error { return os.WriteFile(tmp, text, 0o600) })
+	return ReplaceFile(file, text)
 }
 
 func (d Dirs) link(dir, name, target string) error {
@@ -63,8 +103,26 @@ func (d Dirs) link(dir, name, target string) error {
 	return nil
 }
 
+// ClearUnfinished removes the files that replace was killed over. Who calls it
+// holds the lock of those who write.
+func (d Dirs) ClearUnfinished() error {
+	var failed []error
+	for _, dir := range []string{d.images(), d.names(), d.aliases()} {
+		entries, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			failed = append(failed, err)
+		}
+		for _, e := range entries {
+			if e.Name()[0] == '.' {
+				failed = append(failed, os.Remove(path.Join(dir, e.Name())))
+			}
+		}
+	}
+	return errors.Join(failed...)
+}
+
 // replace makes a file under another name and renames it. What a killed
-// process leaves has no suffix of ours and is overwritten by the next.
+// process leaves begins with a dot, as no reference does: ClearUnfinished.
 func replace(file string, create func(tmp string) error) error {
 	tmp := fmt.Sprintf("%s/.%d", path.Dir(file), os.Getpid())
 	_ = os.Remove(tmp)
@@ -76,6 +134,11 @@ func replace(file string, create func(tmp string) error) error {
 		_ = os.Remove(tmp)
 	}
 	return err
+}
+
+// ReplaceFile puts a file in the place of another, whole and on the disk.
+func ReplaceFile(file string, text []byte) error {
+	return replace(file, func(tmp string) error { return writeSynced(tmp, text) })
 }
 
 // Untag removes a full name. That it is not there is no error.
@@ -107,5 +170,8 @@ func (d Dirs) Forget(id string) error {
 		}
 		return fmt.Errorf("locking %s: %w", name, err)
 	}
-	return os.Remove(name)
+	if err := os.Remove(name); err != nil {
+		return err
+	}
+	return d.sync(d.images()) // before its layers go
 }

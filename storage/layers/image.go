@@ -68,12 +68,43 @@ func (s *Store) PutImage(img Image) (*storage.Image, error) {
 	if err := s.enter(img, entry); err != nil {
 		return nil, fmt.Errorf("storing image %s: %w", entry.ID, err)
 	}
+	// Once for all layers, and before the entry: what that names is on the disk.
+	if err := syncFileSystem(s.dirs.Graph()); err != nil {
+		return nil, fmt.Errorf("storing image %s: %w", entry.ID, err)
+	}
 	old := s.retagged(img.Names, entry.ID)
-	if err := s.dirs.Record(entry, img.Names, img.Aliases); err != nil {
+	if err := s.record(entry, img); err != nil {
 		return nil, err
 	}
 	s.dropUnnamed(old)
 	return s.dirs.Lookup(entry.ID)
+}
+
+// record enters an image in the index, or, when that fails, leaves no new one there.
+func (s *Store) record(entry *storage.Image, img Image) error {
+	known, err := s.dirs.IDs()
+	if err != nil {
+		return err
+	}
+	err = s.dirs.Record(entry, img.Names, img.Aliases)
+	if err != nil && !slices.Contains(known, entry.ID) {
+		_ = s.remove(entry.ID) // what has failed is told, not what failed for it
+	}
+	return err
+}
+
+// syncFileSystem brings all that was written below dir to the disk, and tells
+// of what could not be written since (Linux 5.8).
+func syncFileSystem(dir string) error {
+	file, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if err := unix.Syncfs(int(file.Fd())); err != nil {
+		return &os.PathError{Op: "syncfs", Path: dir, Err: err}
+	}
+	return nil
 }
 
 // settings copies what a start needs, so that it need not read the rest.

@@ -20,12 +20,18 @@ type Records struct {
 	Layers map[string]cstorage.Layer
 }
 
+// The files of Records, below the graph root.
+const (
+	imagesFile = "overlay-images/images.json"
+	layersFile = "overlay-layers/layers.json"
+)
+
 // ReadRecords reads them. A store that was never opened has none.
 func ReadRecords(d storage.Dirs) (Records, error) {
 	r := Records{map[string]cstorage.Image{}, map[string]cstorage.Layer{}}
 	var images []cstorage.Image
 	var layers []cstorage.Layer
-	for file, into := range map[string]any{"overlay-images/images.json": &images, "overlay-layers/layers.json": &layers} {
+	for file, into := range map[string]any{imagesFile: &images, layersFile: &layers} {
 		text, err := os.ReadFile(filepath.Join(d.Graph(), file))
 		if errors.Is(err, os.ErrNotExist) {
 			continue
@@ -34,7 +40,7 @@ func ReadRecords(d storage.Dirs) (Records, error) {
 			err = json.Unmarshal(text, into)
 		}
 		if err != nil {
-			return r, fmt.Errorf("reading the store's %s: %w", file, err)
+			return r, fmt.Errorf("reading the store's %s: %w: rl system check --repair", file, err)
 		}
 	}
 	for _, img := range images {
@@ -78,11 +84,28 @@ func (r Records) LayersOf(d storage.Dirs, diffs []digest.Digest) (list []Layer, 
 		if !ok {
 			return nil, fmt.Errorf("layer %s is not in the store: rl system check", id)
 		}
-		l := Layer{ID: id, DiffID: diff, Dir: Diff(d, id), Size: record.UncompressedSize, Blob: record.CompressedDigest}
-		if _, err := os.Stat(frameFile(d, id)); err == nil {
-			l.Frame = frameFile(d, id)
-		}
+		l := layerOf(d, id, diff)
+		l.Size, l.Blob = record.UncompressedSize, record.CompressedDigest
 		list = append(list, l)
 	}
 	return list, nil
+}
+
+// Chain gives the layers of an image by its configuration alone: without Size
+// and Blob, and whether they are in the store or not.
+func Chain(d storage.Dirs, diffs []digest.Digest) (list []Layer) {
+	chain := digest.Digest("")
+	for _, diff := range diffs {
+		chain = ChainID(chain, diff)
+		list = append(list, layerOf(d, chain.Encoded(), diff))
+	}
+	return list
+}
+
+func layerOf(d storage.Dirs, id string, diff digest.Digest) Layer {
+	l := Layer{ID: id, DiffID: diff, Dir: Diff(d, id)}
+	if _, err := os.Stat(frameFile(d, id)); err == nil {
+		l.Frame = frameFile(d, id)
+	}
+	return l
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -108,18 +109,22 @@ func (s *Store) family() (family, error) {
 	return f, nil
 }
 
+// hasChildren: an image whose layers and history are another's too has none,
+// when the other is the parent.
 func (f family) hasChildren(id string) bool {
 	for other, config := range f {
-		if other != id && f[id] != nil && MadeOf(config, f[id]) {
+		if other != id && f[id] != nil && MadeOf(config, f[id]) && f.parent(other) == id {
 			return true
 		}
 	}
 	return false
 }
 
-// parent is the nearest image that id is made of.
+// parent is the nearest image that id is made of; of several the first by id,
+// as in the list of images.
 func (f family) parent(id string) (found string) {
-	for other, config := range f {
+	for _, other := range slices.Sorted(maps.Keys(f)) {
+		config := f[other]
 		if other != id && f[id] != nil && MadeOf(f[id], config) && (found == "" || MadeOf(config, f[found])) {
 			found = other
 		}

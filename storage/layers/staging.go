@@ -147,32 +147,3 @@ func (g *Staging) Abort() error {
 func frameRoot(d storage.Dirs) string { return filepath.Join(d.Data, "frames") }
 
 func frameFile(d storage.Dirs, id string) string { return filepath.Join(frameRoot(d), id) }
-
-// clearFrames removes those of layers that are not there.
-func (s *Store) clearFrames() error {
-	entries, err := os.ReadDir(frameRoot(s.dirs))
-	if err != nil {
-		return err
-	}
-	var failed []error
-	for _, e := range entries {
-		if _, err := s.store.Layer(e.Name()); errors.Is(err, cstorage.ErrLayerUnknown) {
-			failed = append(failed, os.Remove(frameFile(s.dirs, e.Name())))
-		}
-	}
-	return errors.Join(failed...)
-}
-
-// clearStaging removes what killed pulls left. It runs with the store to
-// itself, so none is alive.
-func (s *Store) clearStaging() error {
-	entries, err := os.ReadDir(stagingRoot(s.dirs))
-	if err != nil {
-		return err
-	}
-	var failed []error
-	for _, e := range entries {
-		failed = append(failed, storage.RemoveTree(unix.AT_FDCWD, filepath.Join(stagingRoot(s.dirs), e.Name())))
-	}
-	return errors.Join(failed...)
-}

@@ -9,6 +9,11 @@
 //
 // A layer that no image names is removed by the next Close that has the store
 // for itself: so a pull that fails, or is killed, leaves nothing for long.
+//
+// What the index names is whole, also after a power cut: all of an image is on
+// the disk, by one syncfs(2), before its entry is. What the index does not name
+// may be anything then, whatever the store's records say, and is removed by the
+// first Open after the machine's start.
 package layers
 
 import (
@@ -49,16 +54,28 @@ func Open(d storage.Dirs) (*Store, error) {
 		users.Close()
 		return nil, fmt.Errorf("locking the store: %w", err)
 	}
-	if err := mendLinks(d.Graph()); err != nil {
+	store, err := openLocked(d, users)
+	if err != nil {
 		users.Close()
+		return nil, err
+	}
+	return &Store{d, store, users}, nil
+}
+
+// openLocked opens the store whose lock is held.
+func openLocked(d storage.Dirs, users *os.File) (cstorage.Store, error) {
+	if err := mendLinks(d.Graph()); err != nil {
 		return nil, fmt.Errorf("opening the store: %w", err)
 	}
 	store, err := openGraph(d)
 	if err != nil {
-		users.Close()
-		return nil, fmt.Errorf("opening the store %s: %w", d.Graph(), explain(d.Graph(), err))
+		return nil, fmt.Errorf("opening the store %s: %w", d.Graph(), explain(d, err))
 	}
-	return &Store{d, store, users}, nil
+	if err := afterBoot(d, store, users); err != nil {
+		_, _ = store.Shutdown(false)
+		return nil, fmt.Errorf("clearing the store after the machine's start: %w", err)
+	}
+	return store, nil
 }
 
 // openGraph opens what containers/storage keeps: by its driver for overlay, also
@@ -121,8 +138,12 @@ func aside(d storage.Dirs) (string, error) {
 var networkFileSystems = map[int64]string{unix.NFS_SUPER_MAGIC: "NFS", unix.SMB_SUPER_MAGIC: "SMB", unix.SMB2_SUPER_MAGIC: "SMB", unix.CIFS_SUPER_MAGIC: "SMB",
 	unix.V9FS_MAGIC: "9P", unix.AFS_FS_MAGIC: "AFS", 0x0bd00bd0: "Lustre", 0x47504653: "GPFS", 0x19830326: "BeeGFS"}
 
-// explain says what a network file system has to do with it.
-func explain(dir string, err error) error {
+// explain says what a damaged record, or a network file system, has to do with it.
+func explain(d storage.Dirs, err error) error {
+	for file, damage := range BrokenRecords(d) {
+		return fmt.Errorf("the record %s cannot be read: %w: rl system check --repair", file, damage)
+	}
+	dir := d.Graph()
 	var st unix.Statfs_t
 	if unix.Statfs(dir, &st) != nil || networkFileSystems[int64(st.Type)] == "" {
 		return err
@@ -165,59 +186,4 @@ func (s *Store) Close() error {
 	}
 	_, err := s.store.Shutdown(false)
 	return err
-}
-
-// sweep removes images that the index does not know, then layers that no image
-// needs, then stagings of the dead.
-func (s *Store) sweep() error {
-	images, err := s.store.Images()
-	if err != nil {
-		return err
-	}
-	known, err := s.dirs.Images()
-	if err != nil {
-		return err
-	}
-	index := map[string]bool{}
-	for _, img := range known {
-		index[img.ID] = true
-	}
-	needed := map[string]bool{}
-	var failed []error
-	for _, img := range images {
-		if !index[img.ID] {
-			_, err := s.store.DeleteImage(img.ID, true)
-			failed = append(failed, err)
-			continue
-		}
-		for id := img.TopLayer; id != "" && !needed[id]; {
-			needed[id] = true
-			layer, err := s.store.Layer(id)
-			if err != nil {
-				break
-			}
-			id = layer.Parent
-		}
-	}
-	return errors.Join(append(failed, s.dropLayers(needed), s.clearFrames(), s.clearStaging())...)
-}
-
-// dropLayers: a parent goes only after its children, so rounds are made until
-// one changes nothing.
-func (s *Store) dropLayers(needed map[string]bool) error {
-	for {
-		layers, err := s.store.Layers()
-		if err != nil {
-			return err
-		}
-		removed := false
-		for _, layer := range layers {
-			if !needed[layer.ID] && s.store.DeleteLayer(layer.ID) == nil {
-				removed = true
-			}
-		}
-		if !removed {
-			return nil
-		}
-	}
 }

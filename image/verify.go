@@ -1,0 +1,236 @@
+package image
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"containers/rl/storage/layers"
+)
+
+// mostFaults are told of one layer.
+const mostFaults = 10
+
+// verify compares a layer's directory with the archive that it came as. The
+// archive is made of the files and the frame, so its digest vouches for the
+// content of files and for the frame; what the headers say is looked for in the
+// directory, and that nothing else is there.
+func verify(ctx context.Context, l layers.Layer) error {
+	if l.Frame == "" {
+		return nil // made here, or of an archive that cannot be made again
+	}
+	archive := storedLayer{l}.open(ctx)
+	defer archive.Close()
+	headers, err := readHeaders(archive)
+	if err == nil {
+		_, err = io.Copy(io.Discard, archive) // the digest is compared at the end
+	}
+	if err != nil {
+		return err
+	}
+	return storedLayer{l}.within(func(root int) error {
+		v := &verifier{unpacker: unpacker{root: root, parent: -1}, known: map[uint64]bool{}}
+		defer v.leave()
+		return v.compare(headers)
+	})
+}
+
+func readHeaders(archive io.Reader) (headers []*tar.Header, err error) {
+	for r := tar.NewReader(archive); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return headers, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if h.Typeflag != tar.TypeXGlobalHeader {
+			headers = append(headers, h)
+		}
+	}
+}
+
+// verifier walks as the unpacker does: names are resolved below the root.
+type verifier struct {
+	unpacker
+	known  map[uint64]bool // inodes of what the archive has
+	faults []error
+}
+
+func (v *verifier) fault(name, format string, args ...any) {
+	if len(v.faults) < mostFaults {
+		v.faults = append(v.faults, fmt.Errorf("%s: %s", name, fmt.Sprintf(format, args...)))
+	}
+}
+
+// compare begins with the last: of a directory that the archive has twice, by
+// whatever names, that is what it became. There is no frame when this happened
+// to a file.
+func (v *verifier) compare(headers []*tar.Header) error {
+	for _, h := range slices.Backward(headers) {
+		if name := path.Clean("/" + h.Name)[1:]; name != "" {
+			v.entry(name, h)
+		}
+	}
+	if err := v.surplus(v.root, ".", 0); err != nil {
+		v.faults = append(v.faults, err)
+	}
+	return errors.Join(v.faults...)
+}
+
+func (v *verifier) entry(name string, h *tar.Header) {
+	base, hides := strings.CutPrefix(path.Base(name), whiteout)
+	switch {
+	case h.Typeflag == tar.TypeChar, h.Typeflag == tar.TypeBlock:
+		return // not made
+	case path.Base(name) == opaque:
+		v.opaque(name)
+		return
+	case hides && (base == "" || base == "." || base == ".." || strings.HasPrefix(base, whiteout)):
+		return
+	}
+	dir, err := v.open(path.Dir(name), unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		v.fault(name, "%v", err)
+		return
+	}
+	defer unix.Close(dir)
+	var st unix.Stat_t
+	if err := unix.Fstatat(dir, base, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		v.fault(name, "%v", err)
+		return
+	}
+	seen := v.known[st.Ino]
+	v.known[st.Ino] = true
+	switch {
+	case seen && h.Typeflag == tar.TypeDir:
+	case hides:
+		if st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != 0 {
+			v.fault(name, "what it hides is not hidden")
+		}
+	case h.Typeflag == tar.TypeLink:
+		v.hardLink(name, path.Clean("/" + h.Linkname)[1:], st)
+	default:
+		v.attributes(name, h, dir, st)
+	}
+}
+
+// opaque is a mark on the directory.
+func (v *verifier) opaque(name string) {
+	dir, err := v.open(path.Dir(name), unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		v.fault(name, "%v", err)
+		return
+	}
+	defer unix.Close(dir)
+	mark := make([]byte, 1)
+	if n, err := unix.Fgetxattr(dir, "user.overlay.opaque", mark); err != nil || n != 1 || mark[0] != 'y' {
+		v.fault(name, "what it hides is not hidden")
+	}
+}
+
+func (v *verifier) hardLink(name, target string, st unix.Stat_t) {
+	dir, err := v.open(path.Dir(target), unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		v.fault(name, "%v", err)
+		return
+	}
+	defer unix.Close(dir)
+	var other unix.Stat_t
+	if err := unix.Fstatat(dir, path.Base(target), &other, unix.AT_SYMLINK_NOFOLLOW); err != nil || other.Ino != st.Ino {
+		v.fault(name, "it is no link to %s", target)
+	}
+}
+
+// madeAs are the types of what is made for the types of an archive.
+var madeAs = map[byte]uint32{tar.TypeReg: unix.S_IFREG, tar.TypeGNUSparse: unix.S_IFREG, tar.TypeCont: unix.S_IFREG, tar.TypeDir: unix.S_IFDIR,
+	tar.TypeSymlink: unix.S_IFLNK, tar.TypeFifo: unix.S_IFIFO}
+
+// attributes: the time to the second, as file systems differ in the rest. The
+// mode of a link is nobody's, and root has all where only one id was mapped.
+func (v *verifier) attributes(name string, h *tar.Header, dir int, st unix.Stat_t) {
+	if want := madeAs[h.Typeflag]; st.Mode&unix.S_IFMT != want {
+		v.fault(name, "its type is %o, not %o", st.Mode&unix.S_IFMT, want)
+		return
+	}
+	if mode := uint32(h.Mode) & 0o7777; h.Typeflag != tar.TypeSymlink && st.Mode&0o7777 != mode {
+		v.fault(name, "its mode is %o, not %o", st.Mode&0o7777, mode)
+	}
+	if owner := [2]int{int(st.Uid), int(st.Gid)}; owner != [2]int{} && owner != [2]int{h.Uid, h.Gid} {
+		v.fault(name, "its owner is %d:%d, not %d:%d", st.Uid, st.Gid, h.Uid, h.Gid)
+	}
+	if madeAs[h.Typeflag] == unix.S_IFREG && st.Size != h.Size {
+		v.fault(name, "it has %d bytes, not %d", st.Size, h.Size)
+	}
+	if want := timespec(h).Sec; st.Mtim.Sec != want {
+		v.fault(name, "its time is %d, not %d", st.Mtim.Sec, want)
+	}
+	if h.Typeflag == tar.TypeSymlink {
+		target := make([]byte, unix.PathMax)
+		if n, err := unix.Readlinkat(dir, path.Base(name), target); err != nil || string(target[:n]) != h.Linkname {
+			v.fault(name, "it does not lead to %s", h.Linkname)
+		}
+		return
+	}
+	v.extended(name, h, dir)
+}
+
+// extended attributes of the user class alone: a capability is there in another
+// form, or not at all where it could not be set.
+func (v *verifier) extended(name string, h *tar.Header, dir int) {
+	for key, want := range h.PAXRecords {
+		attribute, ok := strings.CutPrefix(key, xattrPrefix)
+		if !ok || strings.HasPrefix(attribute, "user.overlay.") || !strings.HasPrefix(attribute, "user.") {
+			continue
+		}
+		fd, err := unix.Openat(dir, path.Base(name), unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+		if err != nil {
+			v.fault(name, "%v", err)
+			return
+		}
+		value := make([]byte, len(want)+1)
+		n, err := unix.Fgetxattr(fd, attribute, value)
+		unix.Close(fd)
+		if !errors.Is(err, unix.ENOTSUP) && (err != nil || string(value[:n]) != want) {
+			v.fault(name, "its attribute %s is another", attribute)
+		}
+	}
+}
+
+// surplus looks for what the archive does not have. Directories are made for
+// what is in them, whether the archive has them or not.
+func (v *verifier) surplus(dir int, name string, depth int) error {
+	if depth > unix.PathMax/2 {
+		return fmt.Errorf("%s: too deep", name)
+	}
+	fd, err := unix.Openat(dir, path.Base(name), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	defer unix.Close(fd)
+	names, err := Names(fd)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	for _, base := range names {
+		var st unix.Stat_t
+		if err := unix.Fstatat(fd, base, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+			return fmt.Errorf("%s: %w", path.Join(name, base), err)
+		}
+		if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+			if err := v.surplus(fd, path.Join(name, base), depth+1); err != nil {
+				return err
+			}
+		} else if !v.known[st.Ino] {
+			v.fault(path.Join(name, base), "it is not in the archive")
+		}
+	}
+	return nil
+}

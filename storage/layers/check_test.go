@@ -1,0 +1,114 @@
+package layers
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"containers/rl/storage"
+)
+
+// TestAfterBoot: a layer without image is used again by the next pull, but for the first one after the machine's start:
+// its files may not be on the disk.
+func TestAfterBoot(t *testing.T) {
+	d := testDirs(t.TempDir())
+	s := open(t, d)
+	base, err := commit(s, "", "base")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := open(t, d)
+	if !other.HasLayer(base) {
+		t.Error("the layer is not there for who comes next")
+	}
+	// What a cut leaves: the record, and not the file; nobody has a lock.
+	for _, store := range []*Store{s, other} {
+		store.users.Close()
+		store.users = nil
+	}
+	if err := errors.Join(os.Truncate(filepath.Join(Diff(d, base.Encoded()), "every"), 0), os.WriteFile(filepath.Join(d.Data, "boot"), []byte("another"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	img := mustPull(t, d, "app", "base", "top")
+	if img, err = d.Lookup(img.ID); err != nil {
+		t.Fatal(err)
+	}
+	defer img.Close()
+	checkImage(t, img, "base", "top")
+}
+
+// TestHeal: records that cannot be read are written anew, and the images are as before.
+func TestHeal(t *testing.T) {
+	base := t.TempDir()
+	d := testDirs(base)
+	mustPull(t, d, "app", "base", "top")
+	mustPull(t, d, "other", "base", "else")
+	before, err := ReadRecords(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range recordFiles {
+		if err := os.WriteFile(filepath.Join(d.Graph(), file), []byte("[{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Another process, as the library keeps in memory what it has read.
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=heal:%s:%s", roleEnv, base, ""))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("healing: %v: %s", err, out)
+	}
+	after, err := ReadRecords(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range before.Layers {
+		got := after.Layers[id]
+		if got.Parent != want.Parent || got.UncompressedDigest != want.UncompressedDigest || got.UncompressedSize != want.UncompressedSize {
+			t.Errorf("layer %s: %+v, want %+v", id, got, want)
+		}
+	}
+	for id, want := range before.Images {
+		got := after.Images[id]
+		if got.TopLayer != want.TopLayer || got.Digest != want.Digest || len(got.BigDataDigests) != len(want.BigDataDigests) || len(got.Names) != 1 || got.Names[0] != want.Names[0] {
+			t.Errorf("image %s: %+v, want %+v", id, got, want)
+		}
+	}
+	if len(after.Layers) != len(before.Layers) || len(after.Images) != len(before.Images) {
+		t.Errorf("%d layers and %d images, want %d and %d", len(after.Layers), len(after.Images), len(before.Layers), len(before.Images))
+	}
+}
+
+// healRole heals the store of TestHeal.
+func healRole(d storage.Dirs, _ string) error {
+	broken := BrokenRecords(d)
+	if len(broken) != len(recordFiles) {
+		return fmt.Errorf("broken are %v", broken)
+	}
+	if _, err := Open(d); err == nil || !strings.Contains(err.Error(), "cannot be read") {
+		return fmt.Errorf("opening the damaged store: %w", err)
+	}
+	images, err := d.Images()
+	if err != nil {
+		return err
+	}
+	var kept []Kept
+	for _, img := range images {
+		k := Kept{Image: img}
+		if k.Manifest, err = Manifest(d, img.ID); err != nil {
+			return err
+		}
+		k.Chain = Chain(d, []digest.Digest{diffID("base"), diffID(map[string]string{full("app"): "top", full("other"): "else"}[img.Names[0]])})
+		for i := range k.Chain {
+			k.Chain[i].Size = 100
+		}
+		kept = append(kept, k)
+	}
+	return Heal(d, broken, kept)
+}

@@ -1,0 +1,143 @@
+package layers
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	cstorage "go.podman.io/storage"
+	"golang.org/x/sys/unix"
+
+	"containers/rl/storage"
+)
+
+// afterBoot sweeps a store that nobody has opened since the machine's start:
+// its records may name layers of which the files are not on the disk. Who finds
+// it swept holds the lock shared, so none of those that wait here waits for a pull.
+func afterBoot(d storage.Dirs, store cstorage.Store, users *os.File) error {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return nil //nolint:nilerr // without /proc nothing is known, and nothing lost
+	}
+	file := filepath.Join(d.Data, "boot")
+	if known, _ := os.ReadFile(file); bytes.Equal(known, boot) {
+		return nil
+	}
+	if err := unix.Flock(int(users.Fd()), unix.LOCK_EX); err != nil {
+		return fmt.Errorf("locking the store: %w", err)
+	}
+	if known, _ := os.ReadFile(file); !bytes.Equal(known, boot) {
+		s := &Store{dirs: d, store: store}
+		if err := s.sweep(); err != nil {
+			return err
+		}
+		_ = os.WriteFile(file, boot, 0o600) // on a full disk the next one sweeps again
+	}
+	return unix.Flock(int(users.Fd()), unix.LOCK_SH)
+}
+
+// sweep removes images that the index does not know, then layers that no image
+// needs, then stagings of the dead.
+func (s *Store) sweep() error {
+	images, err := s.store.Images()
+	if err != nil {
+		return err
+	}
+	known, err := s.dirs.IDs() // not what they say: one that cannot be read is a matter of Check
+	if err != nil {
+		return err
+	}
+	index := map[string]bool{}
+	for _, id := range known {
+		index[id] = true
+	}
+	needed := map[string]bool{}
+	var failed []error
+	for _, img := range images {
+		if !index[img.ID] {
+			_, err := s.store.DeleteImage(img.ID, true)
+			failed = append(failed, err)
+			continue
+		}
+		for id := img.TopLayer; id != "" && !needed[id]; {
+			needed[id] = true
+			layer, err := s.store.Layer(id)
+			if err != nil {
+				break
+			}
+			id = layer.Parent
+		}
+	}
+	return errors.Join(append(failed, s.dropLayers(needed), s.clearFrames(), s.clearStaging(), s.clearUnfinished())...)
+}
+
+// dropLayers: a parent goes only after its children, so rounds are made until
+// one changes nothing.
+func (s *Store) dropLayers(needed map[string]bool) error {
+	for {
+		layers, err := s.store.Layers()
+		if err != nil {
+			return err
+		}
+		removed := false
+		for _, layer := range layers {
+			if !needed[layer.ID] && s.store.DeleteLayer(layer.ID) == nil {
+				removed = true
+			}
+		}
+		if !removed {
+			return nil
+		}
+	}
+}
+
+// clearFrames removes those of layers that are not there.
+func (s *Store) clearFrames() error {
+	entries, err := os.ReadDir(frameRoot(s.dirs))
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, e := range entries {
+		if _, err := s.store.Layer(e.Name()); errors.Is(err, cstorage.ErrLayerUnknown) {
+			failed = append(failed, os.Remove(frameFile(s.dirs, e.Name())))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// clearStaging removes what killed pulls left. It runs with the store to
+// itself, so none is alive.
+func (s *Store) clearStaging() error {
+	entries, err := os.ReadDir(stagingRoot(s.dirs))
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, e := range entries {
+		failed = append(failed, storage.RemoveTree(unix.AT_FDCWD, filepath.Join(stagingRoot(s.dirs), e.Name())))
+	}
+	return errors.Join(failed...)
+}
+
+// clearUnfinished removes files that were to replace others when their writer
+// was killed, ours of the index and those of containers/storage, and names whose
+// image has gone before them.
+func (s *Store) clearUnfinished() error {
+	unlock, err := s.change() // lists of manifests are written by who does not open the store
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	failed := []error{s.dirs.ClearUnfinished(), s.dirs.ClearNames()}
+	for _, pattern := range []string{"overlay-images/.tmp-*", "overlay-images/*/.tmp-*", "overlay-layers/.tmp-*", "overlay-layers/.[0-9]*"} {
+		files, err := filepath.Glob(filepath.Join(s.dirs.Graph(), pattern))
+		failed = append(failed, err)
+		for _, file := range files {
+			failed = append(failed, os.Remove(file))
+		}
+	}
+	return errors.Join(failed...)
+}
