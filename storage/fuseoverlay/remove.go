@@ -297,9 +297,11 @@ func (o *overlay) moveOnto(from, to *side) error {
 	if !from.hides {
 		return unix.Renameat(from.h.fd, from.name, to.h.fd, to.name)
 	}
-	err := unix.Renameat2(from.h.fd, from.name, to.h.fd, to.name, unix.RENAME_WHITEOUT)
-	if err != unix.EINVAL && err != unix.EPERM && err != unix.EOPNOTSUPP {
-		return err
+	if !o.xattrs {
+		err := unix.Renameat2(from.h.fd, from.name, to.h.fd, to.name, unix.RENAME_WHITEOUT)
+		if err != unix.EINVAL && err != unix.EPERM && err != unix.EOPNOTSUPP {
+			return err
+		}
 	}
 	if err := unix.Renameat(from.h.fd, from.name, to.h.fd, to.name); err != nil {
 		return err
