@@ -130,6 +130,7 @@ const (
 	SetMtime    = 1 << 5
 	SetAtimeNow = 1 << 7
 	SetMtimeNow = 1 << 8
+	SetCtime    = 1 << 10 // told by a kernel that keeps times itself; cannot be set
 )
 
 // SetAttrIn is struct fuse_setattr_in.

@@ -36,9 +36,11 @@ func (o *overlay) remove(in *fuse.InHeader, name string, isDir bool) error {
 			return err
 		}
 	}
-	whiteout, err := o.hides(dir, name)
-	if err != nil {
-		return err
+	whiteout := !n.isUpper() // it is below itself
+	if !whiteout {
+		if whiteout, err = o.hides(dir, name); err != nil {
+			return err
+		}
 	}
 	if err := o.hold(n, dir, name); err != nil {
 		return err
