@@ -178,8 +178,8 @@ func (s *server) call(r *request, h *InHeader, wait bool) (status Status) {
 // body is the answer's room for a fixed structure, cleared.
 func body[T any](r *request) *T {
 	out := (*T)(unsafe.Pointer(&r.out[outHeaderSize]))
-	*out = *new(T)
 	r.size = int(unsafe.Sizeof(*out))
+	clear(r.out[outHeaderSize : outHeaderSize+r.size]) // bytes, as an assignment need not reach fields without a name
 	return out
 }
 

@@ -76,6 +76,9 @@ const (
 	compatSetXattrInSize = 8
 )
 
+// In the messages that follow, fields without a name have one in linux/fuse.h,
+// and no use here.
+
 // InHeader is struct fuse_in_header.
 type InHeader struct {
 	length  uint32
@@ -114,9 +117,9 @@ type EntryOut struct {
 
 // AttrOut is struct fuse_attr_out.
 type AttrOut struct {
-	AttrValid     uint64
-	attrValidNsec uint32
-	dummy         uint32
+	AttrValid uint64
+	_         uint32
+	_         uint32
 	Attr
 }
 
@@ -130,86 +133,87 @@ const (
 	SetMtime    = 1 << 5
 	SetAtimeNow = 1 << 7
 	SetMtimeNow = 1 << 8
+	SetCtime    = 1 << 10 // told by a kernel that keeps times itself; cannot be set
 )
 
 // SetAttrIn is struct fuse_setattr_in.
 type SetAttrIn struct {
-	Valid, padding                  uint32
-	fh                              uint64
+	Valid, _                        uint32
+	_                               uint64
 	Size                            uint64
-	lockOwner                       uint64
+	_                               uint64
 	Atime, Mtime, Ctime             uint64
 	AtimeNsec, MtimeNsec, CtimeNsec uint32
-	Mode, unused4, UID, GID, unused uint32
+	Mode, _, UID, GID, _            uint32
 }
 
 // MknodIn is struct fuse_mknod_in; the umask is taken off the mode already.
-type MknodIn struct{ Mode, Rdev, umask, padding uint32 }
+type MknodIn struct{ Mode, Rdev, _, _ uint32 }
 
-type mkdirIn struct{ mode, umask uint32 }
+type mkdirIn struct{ mode, _ uint32 }
 
 type renameIn struct {
-	newDir         uint64
-	flags, padding uint32 // of RENAME2 only
+	newDir   uint64
+	flags, _ uint32 // of RENAME2 only
 }
 
 // createIn is of TMPFILE.
-type createIn struct{ flags, mode, umask, openFlags uint32 }
+type createIn struct{ _, mode, _, _ uint32 }
 
 type openOut struct {
-	fh                   uint64
-	openFlags, backingID uint32
+	fh   uint64
+	_, _ uint32
 }
 
 // ReadIn is struct fuse_read_in: of READ, READDIR and READDIRPLUS.
 type ReadIn struct {
-	FH, Offset     uint64
-	Size           uint32
-	readFlags      uint32
-	lockOwner      uint64
-	flags, padding uint32
+	FH, Offset uint64
+	Size       uint32
+	_          uint32
+	_          uint64
+	_, _       uint32
 }
 
 type writeIn struct {
-	fh, offset       uint64
-	size, writeFlags uint32
-	lockOwner        uint64
-	flags, padding   uint32
+	_, offset uint64
+	size, _   uint32
+	_         uint64
+	_, _      uint32
 }
 
-type sizeOut struct{ size, padding uint32 } // of WRITE, GETXATTR and so on
+type sizeOut struct{ size, _ uint32 } // of WRITE, GETXATTR and so on
 
 // StatFsOut is struct fuse_statfs_out.
 type StatFsOut struct {
 	Blocks, Bfree, Bavail, Files, Ffree uint64
-	Bsize, NameLen, Frsize, padding     uint32
-	spare                               [6]uint32
+	Bsize, NameLen, Frsize, _           uint32
+	_                                   [6]uint32
 }
 
 type fsyncIn struct {
-	fh             uint64
-	flags, padding uint32
+	_        uint64
+	flags, _ uint32
 }
 
 type setXattrIn struct{ size, flags uint32 }
 
 // FallocateIn is struct fuse_fallocate_in.
 type FallocateIn struct {
-	fh             uint64
+	_              uint64
 	Offset, Length uint64
-	Mode, padding  uint32
+	Mode, _        uint32
 }
 
 type lseekIn struct {
-	fh, offset      uint64
-	whence, padding uint32
+	_, offset uint64
+	whence, _ uint32
 }
 
 // CopyFileRangeIn is struct fuse_copy_file_range_in.
 type CopyFileRangeIn struct {
-	fhIn              uint64
+	_                 uint64
 	OffIn, NodeIDOut  uint64
-	fhOut             uint64
+	_                 uint64
 	OffOut, Len, Flag uint64
 }
 
@@ -221,10 +225,10 @@ type initOut struct {
 	major, minor, maxReadahead, flags  uint32
 	maxBackground, congestionThreshold uint16
 	maxWrite, timeGran                 uint32
-	maxPages, mapAlignment             uint16
-	flags2, maxStackDepth              uint32
-	requestTimeout                     uint16
-	unused                             [11]uint16
+	maxPages, _                        uint16
+	_, _                               uint32
+	_                                  uint16
+	_                                  [11]uint16
 }
 
 type forgetOne struct{ nodeID, lookups uint64 }

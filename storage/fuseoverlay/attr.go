@@ -94,6 +94,11 @@ func (o *overlay) SetAttr(in *fuse.InHeader, set *fuse.SetAttrIn, out *fuse.Attr
 	if n == nil {
 		return unix.ESTALE
 	}
+	if o.isLastFlush(n, set) {
+		o.tree.disk.RLock()
+		defer o.tree.disk.RUnlock()
+		return status(o.attr(n, out))
+	}
 	size := wholeFile
 	if set.Valid&fuse.SetSize != 0 {
 		size = int64(set.Size) // the rest need not be copied
@@ -109,6 +114,18 @@ func (o *overlay) SetAttr(in *fuse.InHeader, set *fuse.SetAttrIn, out *fuse.Attr
 		}
 	}
 	return status(o.attr(n, out))
+}
+
+// isLastFlush says whether the kernel, which keeps the times of files that it
+// caches the data of, writes back that unlink(2) changed them, of a file without
+// a name: nobody will read them, and a layer's file would have to be copied.
+func (o *overlay) isLastFlush(n *node, set *fuse.SetAttrIn) bool {
+	if set.Valid&^(fuse.SetMtime|fuse.SetCtime) != 0 {
+		return false
+	}
+	o.tree.disk.RLock()
+	defer o.tree.disk.RUnlock()
+	return n.held >= 0 && n.isRegular()
 }
 
 func (o *overlay) setOwner(n *node, in *fuse.SetAttrIn) error {

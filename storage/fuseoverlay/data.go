@@ -10,7 +10,8 @@ import (
 // which the kernel names files by their nodes. What is opened for writing is
 // therefore copied up when it is written.
 
-// Slow says whether a change copies data first.
+// Slow says whether a change copies data first. Of a file without a name it
+// rarely does: see isLastFlush.
 func (o *overlay) Slow(id uint64) bool {
 	n := o.tree.get(id)
 	if n == nil {
@@ -18,7 +19,7 @@ func (o *overlay) Slow(id uint64) bool {
 	}
 	o.tree.disk.RLock()
 	defer o.tree.disk.RUnlock()
-	return n.isRegular() && !n.isUpper()
+	return n.isRegular() && !n.isUpper() && n.held < 0
 }
 
 // use calls do with the descriptor of a regular file, without tree.disk, so that

@@ -84,7 +84,7 @@ func (o *overlay) file(n *node) (*handle, error) {
 // anything else as a mere place. A lower layer's access time stays, where that
 // is granted.
 func openFile(dir int, name string, n *node) (int, error) {
-	flags := unix.O_NOFOLLOW | unix.O_CLOEXEC
+	flags := unix.O_NOFOLLOW | unix.O_CLOEXEC | unix.O_NONBLOCK // a layer that changes under us could have put a fifo there
 	switch {
 	case !n.isRegular():
 		flags |= unix.O_PATH

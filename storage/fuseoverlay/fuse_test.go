@@ -57,6 +57,15 @@ func TestToKernel(t *testing.T) {
 	}
 }
 
+// TestXattrWhiteouts is for file systems without devices.
+func TestXattrWhiteouts(t *testing.T) {
+	if conformance.InNamespace(t) {
+		conformance.Run(t, func(t *testing.T, lower []string, upper, work string) string {
+			return mountHere(t, Layers{Lower: lower, Upper: upper, Work: work, XattrWhiteouts: true})
+		})
+	}
+}
+
 // inTurn is the first driver for the first mount of an upper directory, and the second after that.
 func inTurn(first, second conformance.Mount) conformance.Mount {
 	seen := map[string]bool{}

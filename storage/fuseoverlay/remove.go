@@ -36,9 +36,11 @@ func (o *overlay) remove(in *fuse.InHeader, name string, isDir bool) error {
 			return err
 		}
 	}
-	whiteout, err := o.hides(dir, name)
-	if err != nil {
-		return err
+	whiteout := !n.isUpper() // it is below itself
+	if !whiteout {
+		if whiteout, err = o.hides(dir, name); err != nil {
+			return err
+		}
 	}
 	if err := o.hold(n, dir, name); err != nil {
 		return err
@@ -297,9 +299,11 @@ func (o *overlay) moveOnto(from, to *side) error {
 	if !from.hides {
 		return unix.Renameat(from.h.fd, from.name, to.h.fd, to.name)
 	}
-	err := unix.Renameat2(from.h.fd, from.name, to.h.fd, to.name, unix.RENAME_WHITEOUT)
-	if err != unix.EINVAL && err != unix.EPERM && err != unix.EOPNOTSUPP {
-		return err
+	if !o.xattrs {
+		err := unix.Renameat2(from.h.fd, from.name, to.h.fd, to.name, unix.RENAME_WHITEOUT)
+		if err != unix.EINVAL && err != unix.EPERM && err != unix.EOPNOTSUPP {
+			return err
+		}
 	}
 	if err := unix.Renameat(from.h.fd, from.name, to.h.fd, to.name); err != nil {
 		return err

@@ -17,6 +17,9 @@ type Layers struct {
 	Lower       []string // the topmost first; never written
 	Upper, Work string   // Work is an empty directory on Upper's file system
 	Volatile    bool     // fsync(2) does nothing, as with the kernel's option volatile
+	// XattrWhiteouts makes whiteouts attributes from the first on. If it is false
+	// they are where a device 0:0 cannot be made.
+	XattrWhiteouts bool
 }
 
 // Options are the mount options, for mount(2) of type Type, for a descriptor of
@@ -75,6 +78,7 @@ type overlay struct {
 	work     int     // descriptor of the work directory
 	temps    atomic.Uint64
 	volatile bool
+	xattrs   bool // Layers.XattrWhiteouts
 	tree     tree
 	files    descriptors
 	streams  streams
@@ -90,7 +94,7 @@ type layer struct {
 const upper = 0
 
 func open(l Layers) (_ *overlay, err error) {
-	o := &overlay{work: -1, volatile: l.Volatile}
+	o := &overlay{work: -1, volatile: l.Volatile, xattrs: l.XattrWhiteouts}
 	defer func() {
 		if err != nil {
 			o.close()

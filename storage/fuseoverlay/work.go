@@ -44,10 +44,12 @@ func removeInside(dir int) error {
 
 // makeWhiteout makes one, and says whether it is of the form that needs a mark
 // on its directory.
-func makeWhiteout(dir int, name string) (marked bool, err error) {
-	err = unix.Mknodat(dir, name, unix.S_IFCHR, 0)
-	if err != unix.EPERM && err != unix.EOPNOTSUPP {
-		return false, err
+func (o *overlay) makeWhiteout(dir int, name string) (marked bool, err error) {
+	if !o.xattrs {
+		err = unix.Mknodat(dir, name, unix.S_IFCHR, 0)
+		if err != unix.EPERM && err != unix.EOPNOTSUPP {
+			return false, err
+		}
 	}
 	fd, err := unix.Openat(dir, name, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -106,7 +108,7 @@ func (o *overlay) vacate(dir *node, fd int, name string, was occupant, whiteout 
 	if was != nothing {
 		at, temp = o.work, o.temp()
 	}
-	marked, err := makeWhiteout(at, temp)
+	marked, err := o.makeWhiteout(at, temp)
 	if err == nil && marked {
 		err = mark(dir, fd)
 	}
