@@ -45,13 +45,16 @@ func ChooseDriver(h Host) (storage.Driver, error) {
 // removed with the rest of the directory. of: what the container changed before,
 // on top of the image.
 func (o *Options) copyImage(h Host, c *storage.Container, of ...string) (d storage.Driver, err error) {
-	if o.Image == nil {
+	if o.Rootfs != "" {
 		return d, nil
+	}
+	if o.Image != nil { // a pod's own container has none, and an empty root
+		of = append(of, o.Image.Layers...)
 	}
 	if d, err = ChooseDriver(h); err != nil || d.Name != storage.VFS {
 		return d, err
 	}
-	text, err := json.Marshal(Copying{Dir: c.Dir, Layers: append(of, o.Image.Layers...)})
+	text, err := json.Marshal(Copying{Dir: c.Dir, Layers: of})
 	if err != nil {
 		return d, err
 	}
@@ -76,10 +79,10 @@ func saidAlready(err error) error {
 // none any more, gets a copy with all that it has changed.
 func (p *plan) findRoot(c *storage.Container, again bool) (err error) {
 	switch {
-	case p.o.Image == nil && !p.o.rare().RootfsOverlay:
-		p.files.root = p.o.Rootfs
-		return nil
-	case p.o.Image == nil:
+	case p.o.Rootfs != "":
+		if !p.o.rare().RootfsOverlay {
+			p.files.root = p.o.Rootfs
+		}
 		return nil
 	case again && !storage.Copied(c.Dir):
 		if p.driver, err = p.o.copyImage(Host{Dirs: p.dirs, IDs: p.ids}, c, c.Upper); err != nil {
