@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"golang.org/x/sys/unix"
+
 	"containers/rl/storage"
 	"containers/rl/userns"
 )
@@ -29,10 +31,7 @@ func ChooseDriver(h Host) (storage.Driver, error) {
 	if d, ok := h.Dirs.Driver(); ok {
 		return d, nil
 	}
-	process, err := userns.Command(h.IDs, RoleDriver, []string{h.Dirs.Data})
-	if err == nil {
-		err = saidAlready(process.Wait())
-	}
+	err := beforeJoining(h.IDs, RoleDriver, h.Dirs.Data)
 	d, ok := h.Dirs.Driver()
 	if !ok { // nothing can be kept there: a start shows why
 		d = storage.Driver{Name: storage.Overlay, Reason: "nothing else was found"}
@@ -45,22 +44,41 @@ func ChooseDriver(h Host) (storage.Driver, error) {
 // removed with the rest of the directory. of: what the container changed before,
 // on top of the image.
 func (o *Options) copyImage(h Host, c *storage.Container, of ...string) (d storage.Driver, err error) {
-	if o.Image == nil {
+	if o.Rootfs != "" {
 		return d, nil
 	}
-	if err = o.decide(h, true, ""); err != nil || o.driver.Name != storage.VFS {
+	if o.Image != nil { // a pod's own container has none, and an empty root
+		of = append(of, o.Image.Layers...)
+	}
+	if err = o.decide(h, ""); err != nil || o.driver.Name != storage.VFS {
 		return o.driver, err
 	}
 	d = o.driver
-	text, err := json.Marshal(Copying{Dir: c.Dir, Layers: append(of, o.Image.Layers...)})
+	text, err := json.Marshal(Copying{Dir: c.Dir, Layers: of})
 	if err != nil {
 		return d, err
 	}
-	process, err := userns.Command(h.IDs, RoleCopy, []string{string(text)})
-	if err == nil {
-		err = saidAlready(process.Wait())
+	return d, beforeJoining(h.IDs, RoleCopy, string(text))
+}
+
+// beforeJoining runs a second self to its end. Who is about to enter another
+// container has hidden its memory already (hide), and with it the id maps of its
+// children, which nobody but root can write then. None of ours is inside yet, so it is
+// shown until the second self has executed its program.
+func beforeJoining(ids userns.Map, role, arg string) error {
+	was, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
+	hidden := err == nil && was == 0
+	if hidden {
+		_ = unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0)
 	}
-	return d, err
+	process, err := userns.Command(ids, role, []string{arg})
+	if hidden {
+		err = errors.Join(err, hide())
+	}
+	if process == nil {
+		return err
+	}
+	return errors.Join(err, saidAlready(process.Wait()))
 }
 
 // saidAlready: a second self that ended by itself has told the user why.
@@ -77,10 +95,10 @@ func saidAlready(err error) error {
 // none any more, gets a copy with all that it has changed.
 func (p *plan) findRoot(c *storage.Container, again bool) (err error) {
 	switch {
-	case p.o.Image == nil && !p.o.rare().RootfsOverlay:
-		p.files.root = p.o.Rootfs
-		return nil
-	case p.o.Image == nil:
+	case p.o.Rootfs != "":
+		if !p.o.rare().RootfsOverlay {
+			p.files.root = p.o.Rootfs
+		}
 		return nil
 	case again && !storage.Copied(c.Dir):
 		if p.driver, err = p.o.copyImage(Host{Dirs: p.dirs, IDs: p.ids}, c, c.Upper); err != nil {

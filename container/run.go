@@ -80,7 +80,7 @@ func again(h Host, i *Info, by starter) (*Running, error) {
 	}
 	o := i.Options
 	by.prepared = i.Status == StatusInitialized
-	if err := o.decide(h, i.ImageID != "", i.Dir); err != nil {
+	if err := o.decide(h, i.Dir); err != nil {
 		return nil, err
 	}
 	if by.away && !leavable(&o) {
@@ -122,7 +122,7 @@ func again(h Host, i *Info, by starter) (*Running, error) {
 // start runs in the directory of an earlier run, or in a new one.
 func start(h Host, o *Options, c *storage.Container, by starter) (r *Running, err error) {
 	if c == nil {
-		if err := o.decide(h, o.Image != nil, ""); err != nil {
+		if err := o.decide(h, ""); err != nil {
 			return nil, err
 		}
 	}

@@ -22,8 +22,8 @@ type server struct {
 
 // decide says which driver the container's root is made with, before anything of
 // it is. dir is the container's own, if it was made before.
-func (o *Options) decide(h Host, image bool, dir string) (err error) {
-	if o.driver.Name != "" || !image && !o.rare().RootfsOverlay || dir != "" && storage.Copied(dir) {
+func (o *Options) decide(h Host, dir string) (err error) {
+	if o.driver.Name != "" || o.Rootfs != "" && !o.rare().RootfsOverlay || dir != "" && storage.Copied(dir) {
 		return nil
 	}
 	o.driver, err = ChooseDriver(h)

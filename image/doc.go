@@ -8,5 +8,6 @@
 //
 // It relies on openat2(2) (Linux 5.6): no path of a layer is resolved outside
 // its directory. Whiteouts are character devices 0:0, which root of a user
-// namespace may make since Linux 5.8; other devices are left out.
+// namespace may make since Linux 5.8, and stay marks of the archive where they
+// cannot be made; other devices are left out.
 package image

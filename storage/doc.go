@@ -13,5 +13,6 @@
 // removed, and a container whose lock is free is dead. On file systems without
 // such locks nothing is protected, but all else works. Overlay in a user
 // namespace needs Linux 5.11 (userxattr) on a file system other than overlay
-// itself; without it the mount fails with EPERM or EINVAL.
+// itself and NFS; whether it can be mounted is tried, once for a kernel, and where
+// not a container has a copy of its image (Driver), which package flat makes.
 package storage

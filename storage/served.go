@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -147,11 +146,16 @@ func MountServed(target string, l fuseoverlay.Layers) error {
 		return err
 	}
 	defer dev.Close()
-	cmd := &exec.Cmd{Path: "/proc/self/exe", Args: []string{RoleOverlay, "3"}, Stdin: theirs, ExtraFiles: []*os.File{dev}}
-	if err := cmd.Start(); err != nil {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	process, err := os.StartProcess("/proc/self/exe", []string{RoleOverlay, "3"}, &os.ProcAttr{Files: []*os.File{theirs, null, null, dev}})
+	if err != nil {
 		return fmt.Errorf("starting the server of an overlay: %w", err)
 	}
-	go func() { _ = cmd.Wait() }()
+	go func() { _, _ = process.Wait() }()
 	theirs.Close()
 	if err := s.Serve(l); err != nil {
 		return errors.Join(fmt.Errorf("serving an overlay on %s: %w", target, err), unix.Unmount(target, unix.MNT_DETACH))
@@ -161,5 +165,13 @@ func MountServed(target string, l fuseoverlay.Layers) error {
 
 // byFuse is the mounter of driver Fuse.
 func byFuse(lower, upper, work, merged string) (refused, err error) {
+	// Where layers cannot have the kernel's whiteouts they have others (package flat).
+	probe := upper + ".whiteout"
+	if err := unix.Mknod(probe, unix.S_IFCHR, 0); err != nil {
+		return fmt.Errorf("making a whiteout: %w", err), nil
+	}
+	if err := unix.Unlink(probe); err != nil {
+		return nil, err
+	}
 	return MountServed(merged, fuseoverlay.Layers{Lower: []string{lower}, Upper: upper, Work: work}), nil
 }
