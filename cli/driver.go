@@ -138,6 +138,8 @@ func driver() finding {
 	switch {
 	case err != nil:
 		return finding{"driver", "degraded", "it cannot be found out which one the store can have", ""}
+	case d.Name == storage.Fuse && !d.Forced:
+		return finding{"driver", "degraded", fmt.Sprintf("%s, files go through a process of rl: %s", d.Name, d.Reason), "export XDG_DATA_HOME=/local/directory, or Linux 5.11"}
 	case d.Name == storage.VFS && !d.Forced:
 		return finding{"driver", "degraded", fmt.Sprintf("%s, a copy of the image for each container: %s", d.Name, d.Reason), "export XDG_DATA_HOME=/local/directory, or Linux 5.11"}
 	}
