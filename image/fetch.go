@@ -24,7 +24,6 @@ import (
 	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/ulikunitz/xz"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
 
 	"containers/rl/storage"
 	"containers/rl/storage/layers"
@@ -272,7 +271,7 @@ func (p *pull) layer(ctx context.Context, i int, staged *layers.Staging) (int64,
 	defer end()
 	checked := &counter{r: plain, sum: sha256.New()}
 	dir := int(staged.Dir.Fd())
-	_, squashed, err := Unpack(ctx, dir, checked, UnpackOptions{SingleID: p.o.SingleID, MaxSize: room(dir), Frame: staged.Frame, Framed: &staged.Framed})
+	_, squashed, err := Unpack(ctx, dir, checked, UnpackOptions{SingleID: p.o.SingleID, Frame: staged.Frame, Framed: &staged.Framed})
 	if err == nil { // what follows the archive's end belongs to both digests
 		_, err = io.Copy(io.Discard, checked)
 	}
@@ -290,16 +289,6 @@ func (p *pull) layer(ctx context.Context, i int, staged *layers.Staging) (int64,
 		p.squashed.Store(true)
 	}
 	return checked.n, nil
-}
-
-// room is what a layer may take: much more than the disk has free, as holes and
-// compression of the file system are no offence, but no exabytes of holes.
-func room(dir int) int64 {
-	var st unix.Statfs_t
-	if unix.Fstatfs(dir, &st) != nil {
-		return 0
-	}
-	return int64(st.Bavail) * st.Bsize * 4
 }
 
 // blame reads the rest of the blob: when its digest is wrong, that is why the
