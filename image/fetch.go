@@ -42,10 +42,14 @@ func removeAt(dirfd int, base string) error { return storage.RemoveTree(dirfd, b
 
 // fetch brings what the descriptor names into the store.
 func fetch(ctx context.Context, o PullOptions, e Endpoint, ref Reference, desc *remote.Descriptor) (_ *Result, err error) {
-	if len(desc.Manifest) > maxMetadata {
-		return nil, fmt.Errorf("the manifest has %d bytes, at most %d are taken", len(desc.Manifest), maxMetadata)
-	}
 	img, err := choose(desc, o.Platform)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := img.RawManifest()
+	if err == nil {
+		err = checkManifest(raw)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -53,10 +57,6 @@ func fetch(ctx context.Context, o PullOptions, e Endpoint, ref Reference, desc *
 		return nil, err
 	}
 	manifest, err := img.Manifest()
-	if err != nil {
-		return nil, err
-	}
-	raw, err := img.RawManifest()
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +86,14 @@ func fetch(ctx context.Context, o PullOptions, e Endpoint, ref Reference, desc *
 
 // choose picks the platform's image of an index.
 func choose(desc *remote.Descriptor, platform string) (v1.Image, error) {
+	if isSchema1(desc.MediaType) {
+		return nil, errSchema1
+	}
+	if desc.MediaType.IsIndex() {
+		if err := checkIndex(desc.Manifest); err != nil {
+			return nil, err
+		}
+	}
 	img, err := desc.Image()
 	if err == nil || !desc.MediaType.IsIndex() {
 		return img, err
@@ -246,6 +254,10 @@ func (p *pull) stage(ctx context.Context, i int) (staged *layers.Staging, size i
 // layer downloads, checks, inflates and unpacks at once. The digest of the
 // blob is checked by the reader of the registry, that of the archive here.
 func (p *pull) layer(ctx context.Context, i int, staged *layers.Staging) (int64, error) {
+	dir := int(staged.Dir.Fd())
+	if size, most := p.layers[i].Size, room(dir); size > most {
+		return 0, fmt.Errorf("it has %d bytes, more than the %d that are taken", size, most)
+	}
 	layer, err := p.img.LayerByDigest(p.layers[i].Digest)
 	if err != nil {
 		return 0, err
@@ -270,7 +282,6 @@ func (p *pull) layer(ctx context.Context, i int, staged *layers.Staging) (int64,
 	end := func() { closing.Do(func() { plain.Close() }) }
 	defer end()
 	checked := &counter{r: plain, sum: sha256.New()}
-	dir := int(staged.Dir.Fd())
 	_, squashed, err := Unpack(ctx, dir, checked, UnpackOptions{SingleID: p.o.SingleID, Frame: staged.Frame, Framed: &staged.Framed})
 	if err == nil { // what follows the archive's end belongs to both digests
 		_, err = io.Copy(io.Discard, checked)
@@ -295,7 +306,7 @@ func (p *pull) layer(ctx context.Context, i int, staged *layers.Staging) (int64,
 // content made no sense.
 func blame(ctx context.Context, err error, rest io.Reader) error {
 	if ctx.Err() == nil {
-		if _, wrong := io.Copy(io.Discard, rest); wrong != nil && ctx.Err() == nil {
+		if _, wrong := io.Copy(io.Discard, io.LimitReader(rest, maxBlame)); wrong != nil && ctx.Err() == nil {
 			return fmt.Errorf("%w (%w)", wrong, err)
 		}
 	}
