@@ -319,6 +319,33 @@ func (e endless) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// A whiteout is for lower layers, whatever this one has of the name and when.
+func TestWhiteoutsOfOwn(t *testing.T) {
+	for name, c := range map[string]struct {
+		entries []entry
+		opaque  bool
+	}{
+		"dir after":         {[]entry{{name: ".wh.d", kind: tar.TypeReg}, {name: "d", kind: tar.TypeDir}, {name: "d/f", kind: tar.TypeReg, body: "x"}}, true},
+		"implied dir after": {[]entry{{name: ".wh.d", kind: tar.TypeReg}, {name: "d/f", kind: tar.TypeReg, body: "x"}}, true},
+		"dir before":        {[]entry{{name: "d/f", kind: tar.TypeReg, body: "x"}, {name: ".wh.d", kind: tar.TypeReg}}, true},
+		"opaque":            {[]entry{{name: "d/f", kind: tar.TypeReg, body: "x"}, {name: "d/.wh..wh..opq", kind: tar.TypeReg}}, true},
+		"file before":       {[]entry{{name: "d/f", kind: tar.TypeReg, body: "x"}, {name: "d/.wh.f", kind: tar.TypeReg}}, false},
+		"file after":        {[]entry{{name: "d/.wh.f", kind: tar.TypeReg}, {name: "d/f", kind: tar.TypeReg, body: "x"}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, err := unpackIn(t, archive(t, c.entries...))
+			text, readErr := os.ReadFile(filepath.Join(dir, "d/f"))
+			if err != nil || readErr != nil || string(text) != "x" {
+				t.Errorf("%q, %v, %v", text, readErr, err)
+			}
+			n, err := unix.Lgetxattr(filepath.Join(dir, "d"), "user.overlay.opaque", make([]byte, 10))
+			if (err == nil && n == 1) != c.opaque {
+				t.Errorf("opaque: %d, %v, want %v", n, err, c.opaque)
+			}
+		})
+	}
+}
+
 // CVE-2021-20291: what never ends is not waited for.
 func TestUnpackEndless(t *testing.T) {
 	for name, r := range map[string]io.Reader{

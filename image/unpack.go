@@ -100,7 +100,7 @@ func (u *unpacker) enter(dir string) error {
 	}
 	u.leave()
 	fd, err := u.open(dir, unix.O_PATH|unix.O_DIRECTORY)
-	if errors.Is(err, unix.ENOENT) {
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) { // missing, or hidden by a whiteout
 		if err = u.makeParents(dir); err == nil {
 			fd, err = u.open(dir, unix.O_PATH|unix.O_DIRECTORY)
 		}
@@ -140,10 +140,12 @@ func (u *unpacker) makeAll(dir string) error {
 		target := ""
 		if errors.Is(err, unix.EEXIST) {
 			buf := make([]byte, unix.PathMax)
-			if n, e := unix.Readlinkat(fd, base, buf); e == nil {
+			n, e := unix.Readlinkat(fd, base, buf)
+			if err = nil; e == nil {
 				target = string(buf[:n])
+			} else {
+				err = u.uncover(fd, base)
 			}
-			err = nil
 		}
 		unix.Close(fd)
 		if err != nil {
@@ -227,12 +229,7 @@ func (u *unpacker) whiteout(dir, base string) error {
 		if err := u.enter(dir); err != nil {
 			return err
 		}
-		fd, err := u.open(dir, unix.O_RDONLY|unix.O_DIRECTORY)
-		if err != nil {
-			return err
-		}
-		defer unix.Close(fd)
-		return unix.Fsetxattr(fd, "user.overlay.opaque", []byte("y"), 0)
+		return u.opaque(u.parent, ".")
 	}
 	name := strings.TrimPrefix(base, whiteout)
 	if name == "" || name == "." || name == ".." || strings.HasPrefix(name, whiteout) {
@@ -241,10 +238,7 @@ func (u *unpacker) whiteout(dir, base string) error {
 	if err := u.enter(dir); err != nil {
 		return err
 	}
-	if err := u.clear(name); err != nil {
-		return err
-	}
-	return unix.Mknodat(u.parent, name, unix.S_IFCHR, 0)
+	return u.hide(name)
 }
 
 // clear removes what an earlier entry of the layer left in the way.
@@ -307,6 +301,9 @@ func (u *unpacker) directory(base string, mode uint32) error {
 	}
 	if u.opts.Plain {
 		return fmt.Errorf("cannot overwrite %s with a directory", base)
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFCHR {
+		return u.uncover(u.parent, base)
 	}
 	u.lost()
 	if err := unix.Unlinkat(u.parent, base, 0); err != nil {
