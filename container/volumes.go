@@ -285,7 +285,7 @@ func (o *Options) places(h Host) (places []FillPlace, fillings []*storage.Fillin
 			if place.Data = v.Data(); v.Option("device") != "" || v.Option("type") != "" {
 				continue // something is mounted there
 			}
-			if !slices.Contains(m.Options, "nocopy") && !hasOption(v, "nocopy") {
+			if !slices.Contains(m.Options, "nocopy") && !hasOption(v, "nocopy") && !hasSubpath(m) { // a part is no place for what the image has
 				if filling, err = v.Filling(); err != nil {
 					return places, fillings, fmt.Errorf("filling volume %s: %w", v.Name, err)
 				}
