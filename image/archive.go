@@ -178,7 +178,7 @@ func (a *archiveFile) dockerImages() (list []*archived, err error) {
 			return nil, fmt.Errorf("manifest.json has %d layers, the configuration %d", len(m.Layers), len(img.diffs))
 		}
 		if len(m.Layers) > maxLayers {
-			return nil, fmt.Errorf("manifest.json has %d layers, at most %d can be mounted", len(m.Layers), maxLayers)
+			return nil, fmt.Errorf("manifest.json has %d layers, at most %d are taken", len(m.Layers), maxLayers)
 		}
 		for i, file := range m.Layers {
 			r, err := a.open(file)

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	maxLayers = 500       // the kernel mounts no more (OVL_MAX_STACK in fs/overlayfs/params.c)
+	maxLayers = 2048      // that are stored; the kernel mounts 500, which a start says
 	maxBlame  = 256 << 20 // that are read on of a blob which made no sense, to tell a wrong digest
 )
 
@@ -57,7 +57,7 @@ func checkManifest(text []byte) error {
 	case !slices.Contains(configKinds, string(m.Config.MediaType)):
 		return fmt.Errorf("it is no image, but an artifact of type %q", m.Config.MediaType)
 	case len(m.Layers) > maxLayers:
-		return fmt.Errorf("the manifest has %d layers, at most %d can be mounted", len(m.Layers), maxLayers)
+		return fmt.Errorf("the manifest has %d layers, at most %d are taken", len(m.Layers), maxLayers)
 	case m.Config.Size < 0 || m.Config.Size > maxMetadata:
 		return fmt.Errorf("the configuration has %d bytes, at most %d are taken", m.Config.Size, maxMetadata)
 	}
