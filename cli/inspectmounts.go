@@ -19,6 +19,7 @@ type inspectedMount struct {
 	Options     []string
 	RW          bool
 	Propagation string
+	SubPath     string `json:",omitempty"`
 }
 
 func inspectMounts(i *container.Info) []inspectedMount {
@@ -35,6 +36,11 @@ func inspectMounts(i *container.Info) []inspectedMount {
 		for _, p := range []string{"private", "rprivate", "slave", "rslave", "shared", "rshared", "unbindable", "runbindable"} {
 			if slices.Contains(m.Options, p) {
 				v.Propagation = p
+			}
+		}
+		for _, option := range m.Options {
+			if part, ok := strings.CutPrefix(option, "subpath="); ok {
+				v.SubPath = part
 			}
 		}
 		for _, word := range []string{"z", "Z"} {

@@ -68,7 +68,7 @@ func volumeCreateFlags(f *flags.Set) func(Streams, []string) error {
 	ignore := f.Bool("ignore", false, "do not mind a volume that is there already")
 	v := storage.Volume{Driver: container.LocalDriver}
 	f.StringArrayVarP(&v.Labels, "label", "l", nil, "NAME[=VALUE], for filters and people")
-	f.StringArrayVarP(&v.Options, "opt", "o", nil, "type=TYPE, device=PATH, o=OPTION,... as mount(8) has them, and o=uid=,gid=")
+	f.StringArrayVarP(&v.Options, "opt", "o", nil, "type=TYPE, device=PATH, o=OPTION,... as mount(8) has them, and o=uid=,gid=; size= with type=tmpfs")
 	return func(s Streams, args []string) error {
 		switch {
 		case len(args) > 1:
@@ -151,12 +151,28 @@ func checkVolumeOptions(v *storage.Volume) error {
 			}
 		}
 	}
+	if limit := sizeLimit(v); limit != "" {
+		return fmt.Errorf("--opt o=%s: a limit of a directory is a quota of its file system, which only root can set; without root a tmpfs has one: -o type=tmpfs -o device=tmpfs -o o=%s", limit, limit)
+	}
 	if kind := v.Option("type"); kind == "none" || kind == "bind" {
 		if device := v.Option("device"); !strings.HasPrefix(device, "/") {
 			return fmt.Errorf("--opt type=%s: device must be an absolute path", kind)
 		}
 	}
 	return nil
+}
+
+// sizeLimit is the size that is asked for where nothing can keep it.
+func sizeLimit(v *storage.Volume) string {
+	if kind := v.Option("type"); kind != "" && kind != "none" && kind != "bind" {
+		return "" // of a file system of its own
+	}
+	for _, word := range strings.Split(v.Option("o"), ",") {
+		if word == "size" || strings.HasPrefix(word, "size=") {
+			return word
+		}
+	}
+	return ""
 }
 
 func checkMountWords(text string) error {

@@ -1,8 +1,10 @@
 package container
 
 import (
+	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -95,24 +97,79 @@ type tree struct {
 	recursive bool
 	flags     uintptr // MS_RDONLY and the like, to be set
 	locked    uintptr // flags of the source that mount(2) must repeat
+	alone     bool    // the flags are not for what is mounted below
+	must      bool    // there is no mount(2) in its place
 
 	propagation uintptr // MS_PRIVATE, MS_SLAVE, MS_SHARED; 0: as it is
 }
 
+// Words among the options of a bind that mount(8) does not have.
+const (
+	forceRecursive = "rro"              // read-only with all below it, or an error (runtime-spec, config.md)
+	notRecursive   = "ro-non-recursive" // read-only, but not what is mounted below it
+	subpathOption  = "subpath="         // of the source, whose links lead nowhere else
+)
+
 // bind: the source is the user's own path.
 func (p *plan) bind(m specs.Mount, o options) error {
-	var st unix.Stat_t
-	if err := unix.Stat(m.Source, &st); err != nil {
-		return fmt.Errorf("statfs %s: %w", m.Source, err)
+	within := valueOf(m.Options, "subpath")
+	directory, err := isDirectory(m.Source, within)
+	if err != nil {
+		return err
 	}
-	p.target(m.Destination, st.Mode&unix.S_IFMT == unix.S_IFDIR)
+	p.target(m.Destination, directory)
 	t := tree{object: m.Source + " on " + m.Destination, dir: userns.Int(unix.AT_FDCWD), path: m.Source, source: m.Source, recursive: o.flags&unix.MS_REC != 0,
-		flags: o.flags &^ (unix.MS_BIND | unix.MS_REC), propagation: o.propagation}
+		flags: o.flags &^ (unix.MS_BIND | unix.MS_REC), propagation: o.propagation,
+		alone: slices.Contains(m.Options, notRecursive), must: within != "" || slices.Contains(m.Options, forceRecursive)}
 	if t.flags != 0 {
 		t.locked = lockedFlags(m.Source)
 	}
+	if within == "" {
+		p.graft(t)
+		return nil
+	}
+	part := p.part(m.Source, within)
+	t.object, t.dir, t.path = m.Source+"/"+within+" on "+m.Destination, part.Arg(), ""
 	p.graft(t)
+	p.close(part)
 	return nil
+}
+
+// isDirectory looks at a source, or what is within it. The latter may be for
+// other ids alone: then it is taken for a directory.
+func isDirectory(source, within string) (bool, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(source, &st); err != nil {
+		return false, fmt.Errorf("statfs %s: %w", source, err)
+	}
+	if within == "" {
+		return st.Mode&unix.S_IFMT == unix.S_IFDIR, nil
+	}
+	dir, err := unix.Open(source, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false, fmt.Errorf("opening %s: %w", source, err)
+	}
+	defer unix.Close(dir)
+	fd, err := OpenIn(dir, within, unix.O_PATH)
+	if errors.Is(err, unix.EACCES) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("subpath %s of %s: %w", within, source, err)
+	}
+	defer unix.Close(fd)
+	err = unix.Fstat(fd, &st)
+	return st.Mode&unix.S_IFMT == unix.S_IFDIR, err
+}
+
+// part opens what is within a directory that others may be writing to: it is
+// found anew at the start, as a link or a rename may have come in between.
+func (p *plan) part(source, within string) userns.Slot {
+	dir := p.Do("opening", source, unix.SYS_OPENAT, userns.Int(unix.AT_FDCWD), p.Str(source), userns.Int(unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC), userns.Int(0)).Save()
+	how := inRoot(unix.O_PATH, 0)
+	part := p.Do("opening", source+"/"+within, unix.SYS_OPENAT2, dir.Arg(), p.Str(within), p.Bytes(how), userns.Int(len(how))).Save()
+	p.close(dir)
+	return part
 }
 
 // graft puts a tree on the place of shared.target.
@@ -122,10 +179,20 @@ func (p *plan) graft(t tree) {
 	if t.recursive {
 		rec, at = unix.MS_REC, unix.AT_RECURSIVE
 	}
-	copied := p.Do("binding", t.object, unix.SYS_OPEN_TREE, t.dir, p.Str(t.path), userns.Int(unix.OPEN_TREE_CLONE|unix.O_CLOEXEC|unix.AT_EMPTY_PATH|at)).OrElse(classic).Save()
+	step := func(s *userns.Step) *userns.Step {
+		if t.must {
+			return s
+		}
+		return s.OrElse(classic)
+	}
+	copied := step(p.Do("binding", t.object, unix.SYS_OPEN_TREE, t.dir, p.Str(t.path), userns.Int(unix.OPEN_TREE_CLONE|unix.O_CLOEXEC|unix.AT_EMPTY_PATH|at))).Save()
 	p.park(t.object, copied, p.shared.mount)
-	if t.flags != 0 || t.propagation != 0 {
-		p.setattr(t.object, p.shared.mount, at, t.flags, t.propagation).OrElse(classic)
+	switch {
+	case t.alone:
+		step(p.setattr(t.object, p.shared.mount, at, 0, t.propagation))
+		step(p.setattr(t.object, p.shared.mount, 0, t.flags, 0))
+	case t.flags != 0 || t.propagation != 0:
+		step(p.setattr(t.object, p.shared.mount, at, t.flags, t.propagation))
 	}
 	p.move("binding", t.object, classic)
 	p.Jump(done)

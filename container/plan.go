@@ -182,11 +182,18 @@ func (p *plan) overridden(destination string) bool {
 // resolve opens a path as the container would see it: below its root, whatever
 // links the image holds (CVE-2021-30465 and its family).
 func (p *plan) resolve(name string, flags uint64, mode uint64) *userns.Step {
+	how := inRoot(flags, mode)
+	return p.Do("opening in the container", name, unix.SYS_OPENAT2, p.root.Arg(), p.Str(name), p.Bytes(how), userns.Int(len(how)))
+}
+
+// inRoot is the open_how of openat2(2) for a path that does not leave where it
+// begins.
+func inRoot(flags, mode uint64) []byte {
 	how := make([]byte, unix.SizeofOpenHow)
 	order.PutUint64(how[0:], flags|unix.O_CLOEXEC)
 	order.PutUint64(how[8:], mode)
 	order.PutUint64(how[16:], unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_MAGICLINKS)
-	return p.Do("opening in the container", name, unix.SYS_OPENAT2, p.root.Arg(), p.Str(name), p.Bytes(how), userns.Int(len(how)))
+	return how
 }
 
 // target leaves the mount point in the reserved descriptor and makes it when

@@ -69,10 +69,19 @@ func volumeMount(v *storage.Volume, m specs.Mount) (specs.Mount, error) {
 		m.Type = "bind"
 	}
 	switch m.Type {
-	case "bind", "tmpfs", "ramfs", "overlay":
+	case "tmpfs", "ramfs", "overlay":
+		if hasSubpath(m) {
+			return m, fmt.Errorf("mounting volume %s: subpath: it is a %s of its own in each container, and empty", v.Name, m.Type)
+		}
+		return m, nil
+	case "bind":
 		return m, nil
 	}
 	return m, fmt.Errorf("mounting volume %s: type %q: without root only tmpfs, overlay and bind can be mounted", v.Name, kind)
+}
+
+func hasSubpath(m specs.Mount) bool {
+	return valueOf(m.Options, "subpath") != ""
 }
 
 // MountVolume mounts a volume's file system in our own mount namespace.
@@ -110,7 +119,11 @@ func (p *plan) imageMount(m specs.Mount, c *storage.Container, n int) (specs.Mou
 		return m, err
 	}
 	m.Type = "overlay"
-	m.Source, m.Options, err = overlayOptions(dirs, upper, work, place, []string{access})
+	more := []string{access}
+	if hasSubpath(m) {
+		more = append(more, subpathOption+valueOf(m.Options, "subpath"))
+	}
+	m.Source, m.Options, err = overlayOptions(dirs, upper, work, place, more)
 	return m, err
 }
 
@@ -186,9 +199,27 @@ func valueOf(options []string, key string) string {
 // overlay mounts by mount(2), in the directory that the options begin from:
 // fsconfig(2) takes values of 256 bytes.
 func (p *plan) overlay(m specs.Mount, o options) {
+	within := valueOf(m.Options, "subpath")
+	data := slices.DeleteFunc(o.data, func(option string) bool { return strings.HasPrefix(option, subpathOption) })
 	target := p.target(m.Destination, true)
 	if path.IsAbs(m.Source) {
 		p.Do("changing directory to", m.Source, unix.SYS_CHDIR, p.Str(m.Source))
 	}
-	p.Do("mounting overlay on", m.Destination, unix.SYS_MOUNT, p.Str("overlay"), p.Str(target), p.Str("overlay"), userns.Int(o.flags), p.Str(strings.Join(o.data, ",")))
+	p.Do("mounting overlay on", m.Destination, unix.SYS_MOUNT, p.Str("overlay"), p.Str(target), p.Str("overlay"), userns.Int(o.flags), p.Str(strings.Join(data, ",")))
+	if within != "" {
+		p.narrow(m.Destination, within)
+	}
+}
+
+// narrow covers the mount of shared.target with a directory of its own; links
+// on the way to that lead nowhere else.
+func (p *plan) narrow(place, within string) {
+	p.reopen()
+	how := inRoot(unix.O_PATH|unix.O_DIRECTORY, 0)
+	part := p.Do("opening subpath", within+" for "+place, unix.SYS_OPENAT2, userns.Int(p.shared.target), p.Str(within), p.Bytes(how), userns.Int(len(how))).Save()
+	copied := p.Do("binding", within+" on "+place, unix.SYS_OPEN_TREE, part.Arg(), p.Str(""), userns.Int(unix.OPEN_TREE_CLONE|unix.O_CLOEXEC|unix.AT_EMPTY_PATH)).Save()
+	p.close(part)
+	p.park(place, copied, p.shared.mount)
+	p.Do("binding", within+" on "+place, unix.SYS_MOVE_MOUNT, userns.Int(p.shared.mount), p.Str(""), userns.Int(p.shared.target), p.Str(""),
+		userns.Int(unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH))
 }

@@ -278,6 +278,7 @@ func anonymousOf(d storage.Dirs, o *Options) (names []string) {
 
 // places are the directories that have to be filled or given to someone.
 func (o *Options) places(h Host) (places []FillPlace, fillings []*storage.Filling, err error) {
+	filled := map[string]bool{} // a volume in two places is filled for the first: its lock is taken once
 	for _, m := range o.Mounts {
 		place := FillPlace{Data: m.Source, Path: m.Destination, Tree: slices.Contains(m.Options, "U") && (m.Type == TypeVolume || m.Type == "bind")}
 		var filling *storage.Filling
@@ -286,10 +287,11 @@ func (o *Options) places(h Host) (places []FillPlace, fillings []*storage.Fillin
 			if place.Data = v.Data(); v.Option("device") != "" || v.Option("type") != "" {
 				continue // something is mounted there
 			}
-			if !slices.Contains(m.Options, "nocopy") && !hasOption(v, "nocopy") {
+			if !slices.Contains(m.Options, "nocopy") && !hasOption(v, "nocopy") && !hasSubpath(m) && !filled[v.Name] { // a part is no place for what the image has
 				if filling, err = v.Filling(); err != nil {
 					return places, fillings, fmt.Errorf("filling volume %s: %w", v.Name, err)
 				}
+				filled[v.Name] = true
 			}
 			place.Copy, place.Chown = filling != nil, filling != nil && !filling.Owned && !hasOwner(v)
 		}

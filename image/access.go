@@ -82,7 +82,7 @@ func (a Access) options(ctx context.Context, e Endpoint) (list []remote.Option, 
 	if a.TLSVerify != nil && *a.TLSVerify {
 		t = onlyTLS{t}
 	}
-	t = resuming{patient{t, sleep}, sleep, quiet}
+	t = brief{resuming{patient{t, sleep}, sleep, quiet}}
 	return []remote.Option{remote.WithContext(ctx), remote.WithAuth(auth), remote.WithTransport(t), remote.WithUserAgent("rl"), remote.WithJobs(layersAtOnce)}, names, nil
 }
 

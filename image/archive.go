@@ -177,6 +177,9 @@ func (a *archiveFile) dockerImages() (list []*archived, err error) {
 		if len(img.diffs) != len(m.Layers) {
 			return nil, fmt.Errorf("manifest.json has %d layers, the configuration %d", len(m.Layers), len(img.diffs))
 		}
+		if len(m.Layers) > maxLayers {
+			return nil, fmt.Errorf("manifest.json has %d layers, at most %d are taken", len(m.Layers), maxLayers)
+		}
 		for i, file := range m.Layers {
 			r, err := a.open(file)
 			if err != nil {
@@ -256,7 +259,7 @@ func (a *archiveFile) ociImage(d imagespec.Descriptor, depth int) (*archived, er
 	}
 	if d.MediaType == imagespec.MediaTypeImageIndex || d.MediaType == string(types.DockerManifestList) {
 		var index imagespec.Index
-		if err := json.Unmarshal(text, &index); err != nil {
+		if err := errors.Join(checkIndex(text), json.Unmarshal(text, &index)); err != nil {
 			return nil, fmt.Errorf("index %s: %w", d.Digest, err)
 		}
 		for _, m := range index.Manifests {
@@ -271,6 +274,9 @@ func (a *archiveFile) ociImage(d imagespec.Descriptor, depth int) (*archived, er
 
 // manifestImage reads a manifest and the configuration that it names.
 func (a *archiveFile) manifestImage(d digest.Digest, text []byte) (_ *archived, err error) {
+	if err := checkManifest(text); err != nil {
+		return nil, fmt.Errorf("manifest %s: %w", d, err)
+	}
 	var m imagespec.Manifest
 	if err := json.Unmarshal(text, &m); err != nil {
 		return nil, fmt.Errorf("manifest %s: %w", d, err)

@@ -43,9 +43,17 @@ type archiveFile struct {
 	file    *os.File
 	entries map[string]archiveEntry
 	dir     *os.Root
+	taken   int64      // bytes of metadata
 	mu      sync.Mutex // of opened: layers are opened side by side
 	opened  []*os.File
 }
+
+// Bounds of an archive, whose images all are in memory before the first comes
+// into the store.
+const (
+	maxNames = 16 << 20 // of its entries, with what each takes beside
+	maxTaken = 64 << 20 // of manifests and configurations
+)
 
 type archiveEntry struct {
 	offset, size int64
@@ -54,7 +62,7 @@ type archiveEntry struct {
 
 // openArchive copies what cannot be sought in, or is compressed, to a file that
 // has no name.
-func openArchive(file *os.File, d storage.Dirs) (*archiveFile, error) {
+func openArchive(file *os.File, d storage.Dirs) (_ *archiveFile, err error) {
 	head := make([]byte, 6)
 	n, err := file.ReadAt(head, 0)
 	compressed := n == 6 && (head[0] == 0x1f && head[1] == 0x8b || strings.HasPrefix(string(head), "\x28\xb5\x2f\xfd") || string(head) == "\xfd7zXZ\x00" || string(head[:3]) == "BZh")
@@ -64,19 +72,34 @@ func openArchive(file *os.File, d storage.Dirs) (*archiveFile, error) {
 		}
 	}
 	a := &archiveFile{file: file, entries: map[string]archiveEntry{}}
-	counted := &offsetReader{r: file}
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
+	if _, err = file.Seek(0, io.SeekStart); err == nil {
+		err = a.index()
+	}
+	if err == nil && len(a.entries) == 0 {
+		err = errors.New("it is empty, or no archive of images")
+	}
+	if err != nil {
+		file.Close()
 		return nil, err
 	}
+	return a, nil
+}
+
+// index notes where the entries are. Of two of a name the last counts.
+func (a *archiveFile) index() error {
+	names, counted := 0, &offsetReader{r: a.file}
 	for r := tar.NewReader(counted); ; {
 		h, err := r.Next()
 		if errors.Is(err, io.EOF) {
-			break
+			return nil
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 		name := path.Clean("/" + h.Name)[1:]
+		if names += len(name) + len(h.Linkname) + 64; names > maxNames {
+			return fmt.Errorf("it has more than %d entries, too many for an archive of images", len(a.entries))
+		}
 		switch h.Typeflag {
 		case tar.TypeReg:
 			a.entries[name] = archiveEntry{offset: counted.n, size: h.Size}
@@ -86,10 +109,6 @@ func openArchive(file *os.File, d storage.Dirs) (*archiveFile, error) {
 			a.entries[name] = archiveEntry{link: path.Clean("/" + h.Linkname)[1:]}
 		}
 	}
-	if len(a.entries) == 0 {
-		return nil, errors.New("it is empty, or no archive of images")
-	}
-	return a, nil
 }
 
 // offsetReader tells how far a reader has come, and lets tar skip by seeking.
@@ -143,53 +162,79 @@ func (a *archiveFile) has(name string) bool {
 	return err == nil
 }
 
-// file opens one of a directory.
-func (a *archiveFile) fromDir(name string) (*io.SectionReader, error) {
+// fromDir opens a file of a directory. A link in it is followed within it.
+func (a *archiveFile) fromDir(name string) (*os.File, int64, error) {
 	file, err := a.dir.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0) // it may be a fifo
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no file", name)
+	}
+	if err != nil {
+		file.Close()
+		return nil, 0, err
+	}
+	return file, info.Size(), nil
+}
+
+// open gives an entry, by its links, until the archive is closed.
+func (a *archiveFile) open(name string) (*io.SectionReader, error) {
+	if a.dir == nil {
+		return a.entry(name)
+	}
+	file, size, err := a.fromDir(name)
 	if err != nil {
 		return nil, err
 	}
 	a.mu.Lock()
 	a.opened = append(a.opened, file)
 	a.mu.Unlock()
-	info, err := file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no file", name)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return io.NewSectionReader(file, 0, info.Size()), nil
+	return io.NewSectionReader(file, 0, size), nil
 }
 
-// open gives an entry, by its links.
-func (a *archiveFile) open(name string) (*io.SectionReader, error) {
-	if a.dir != nil {
-		return a.fromDir(name)
-	}
+func (a *archiveFile) entry(name string) (*io.SectionReader, error) {
+	asked := name
 	for range maxLinks {
 		e, ok := a.entries[path.Clean("/" + name)[1:]]
 		if !ok {
-			return nil, fmt.Errorf("%s: %w", name, os.ErrNotExist)
+			return nil, fmt.Errorf("%s: %w", shown(name), os.ErrNotExist)
 		}
 		if e.link == "" {
 			return io.NewSectionReader(a.file, e.offset, e.size), nil
 		}
 		name = e.link
 	}
-	return nil, fmt.Errorf("%s: too many links", name)
+	return nil, fmt.Errorf("%s: too many links", shown(asked))
 }
 
 // read gives a small entry.
 func (a *archiveFile) read(name string) ([]byte, error) {
-	r, err := a.open(name)
+	if a.dir == nil {
+		r, err := a.entry(name)
+		if err != nil {
+			return nil, err
+		}
+		return a.take(name, r, r.Size())
+	}
+	file, size, err := a.fromDir(name)
 	if err != nil {
 		return nil, err
 	}
-	if r.Size() > maxMetadata {
-		return nil, fmt.Errorf("%s has %d bytes, at most %d are taken", name, r.Size(), maxMetadata)
+	defer file.Close()
+	return a.take(name, file, size)
+}
+
+// take reads all of an entry, of which there may be as many as an index names.
+func (a *archiveFile) take(name string, r io.Reader, size int64) ([]byte, error) {
+	if size > maxMetadata {
+		return nil, fmt.Errorf("%s has %d bytes, at most %d are taken", shown(name), size, maxMetadata)
 	}
-	return io.ReadAll(r)
+	if a.taken += size; a.taken > maxTaken {
+		return nil, fmt.Errorf("the manifests and configurations of its images have more than the %d bytes that are taken", maxTaken)
+	}
+	return io.ReadAll(io.LimitReader(r, size))
 }
 
 // blob gives a small blob of an OCI layout, which must be what its digest says.

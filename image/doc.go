@@ -7,7 +7,9 @@
 // owners; with one id mapped all files belong to root, and the result says so.
 //
 // It relies on openat2(2) (Linux 5.6): no path of a layer is resolved outside
-// its directory. Whiteouts are character devices 0:0, which root of a user
+// its directory, and what an archive or a registry can make us read, write or
+// keep is bounded. Modes are set by fchmodat2(2) (6.6), or by descriptor where
+// that is missing. Whiteouts are character devices 0:0, which root of a user
 // namespace may make since Linux 5.8, and stay marks of the archive where they
 // cannot be made; other devices are left out.
 package image

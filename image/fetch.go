@@ -23,7 +23,6 @@ import (
 	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/ulikunitz/xz"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
 
 	"containers/rl/storage"
 	"containers/rl/storage/layers"
@@ -40,10 +39,14 @@ func removeAt(dirfd int, base string) error { return storage.RemoveTree(dirfd, b
 
 // fetch brings what the descriptor names into the store.
 func fetch(ctx context.Context, o PullOptions, e Endpoint, ref Reference, desc *remote.Descriptor) (_ *Result, err error) {
-	if len(desc.Manifest) > maxMetadata {
-		return nil, fmt.Errorf("the manifest has %d bytes, at most %d are taken", len(desc.Manifest), maxMetadata)
-	}
 	img, err := choose(desc, o.Platform)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := img.RawManifest()
+	if err == nil {
+		err = checkManifest(raw)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -51,10 +54,6 @@ func fetch(ctx context.Context, o PullOptions, e Endpoint, ref Reference, desc *
 		return nil, err
 	}
 	manifest, err := img.Manifest()
-	if err != nil {
-		return nil, err
-	}
-	raw, err := img.RawManifest()
 	if err != nil {
 		return nil, err
 	}
@@ -84,6 +83,14 @@ func fetch(ctx context.Context, o PullOptions, e Endpoint, ref Reference, desc *
 
 // choose picks the platform's image of an index.
 func choose(desc *remote.Descriptor, platform string) (v1.Image, error) {
+	if isSchema1(desc.MediaType) {
+		return nil, errSchema1
+	}
+	if desc.MediaType.IsIndex() {
+		if err := checkIndex(desc.Manifest); err != nil {
+			return nil, err
+		}
+	}
 	img, err := desc.Image()
 	if err == nil || !desc.MediaType.IsIndex() {
 		return img, err
@@ -244,6 +251,10 @@ func (p *pull) stage(ctx context.Context, i int) (staged *layers.Staging, size i
 // layer downloads, checks, inflates and unpacks at once. The digest of the
 // blob is checked by the reader of the registry, that of the archive here.
 func (p *pull) layer(ctx context.Context, i int, staged *layers.Staging) (int64, error) {
+	dir := int(staged.Dir.Fd())
+	if size, most := p.layers[i].Size, room(dir); size > most {
+		return 0, fmt.Errorf("it has %d bytes, more than the %d that are taken", size, most)
+	}
 	layer, err := p.img.LayerByDigest(p.layers[i].Digest)
 	if err != nil {
 		return 0, err
@@ -268,8 +279,7 @@ func (p *pull) layer(ctx context.Context, i int, staged *layers.Staging) (int64,
 	end := func() { closing.Do(func() { plain.Close() }) }
 	defer end()
 	checked := &counter{r: plain, sum: sha256.New()}
-	dir := int(staged.Dir.Fd())
-	_, squashed, err := Unpack(ctx, dir, checked, UnpackOptions{SingleID: p.o.SingleID, MaxSize: room(dir), Frame: staged.Frame, Framed: &staged.Framed})
+	_, squashed, err := Unpack(ctx, dir, checked, UnpackOptions{SingleID: p.o.SingleID, Frame: staged.Frame, Framed: &staged.Framed})
 	if err == nil { // what follows the archive's end belongs to both digests
 		_, err = io.Copy(io.Discard, checked)
 	}
@@ -289,21 +299,11 @@ func (p *pull) layer(ctx context.Context, i int, staged *layers.Staging) (int64,
 	return checked.n, nil
 }
 
-// room is what a layer may take: much more than the disk has free, as holes and
-// compression of the file system are no offence, but no exabytes of holes.
-func room(dir int) int64 {
-	var st unix.Statfs_t
-	if unix.Fstatfs(dir, &st) != nil {
-		return 0
-	}
-	return int64(st.Bavail) * st.Bsize * 4
-}
-
 // blame reads the rest of the blob: when its digest is wrong, that is why the
 // content made no sense.
 func blame(ctx context.Context, err error, rest io.Reader) error {
 	if ctx.Err() == nil {
-		if _, wrong := io.Copy(io.Discard, rest); wrong != nil && ctx.Err() == nil {
+		if _, wrong := io.Copy(io.Discard, io.LimitReader(rest, maxBlame)); wrong != nil && ctx.Err() == nil {
 			return fmt.Errorf("%w (%w)", wrong, err)
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"path"
-	"strings"
 
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
@@ -87,11 +86,7 @@ func (f *frameWriter) write(b []byte) {
 // file begins the content of a file, which is not kept. A sparse one has less
 // in the archive than it has, and is kept whole.
 func (f *frameWriter) file(h *tar.Header, name string) {
-	sparse := h.Typeflag == tar.TypeGNUSparse
-	for key := range h.PAXRecords {
-		sparse = sparse || strings.HasPrefix(key, "GNU.sparse.")
-	}
-	if sparse || h.Size == 0 {
+	if h.Size == 0 || isSparse(h) {
 		return
 	}
 	f.flush()

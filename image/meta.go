@@ -45,13 +45,34 @@ func (u *unpacker) meta(h *tar.Header, parent int, base string) error {
 }
 
 // mode: a fresh file has it already, but for the bits that open and mkdir do
-// not take or a change of owner clears. The name is no link: we have made it.
+// not take or a change of owner clears. The name was no link when we made it,
+// but a volume or a container is written to by others meanwhile: none is followed.
 func (u *unpacker) mode(h *tar.Header, parent int, base string) error {
 	mode := uint32(h.Mode) & 0o7777
 	if h.Typeflag != tar.TypeDir && mode&0o7000 == 0 {
 		return nil
 	}
-	return unix.Fchmodat(parent, base, mode, 0)
+	err := unix.Fchmodat(parent, base, mode, unix.AT_SYMLINK_NOFOLLOW)
+	if !errors.Is(err, unix.EOPNOTSUPP) {
+		return err
+	}
+	return modeByDescriptor(parent, base, mode) // fchmodat2(2) is of Linux 6.6
+}
+
+func modeByDescriptor(parent int, base string, mode uint32) error {
+	fd, err := unix.Openat(parent, base, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFLNK {
+		return unix.ELOOP
+	}
+	return unix.Fchmodat(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(fd), mode, 0)
 }
 
 func timespec(h *tar.Header) unix.Timespec {
@@ -70,7 +91,7 @@ func setTime(parent int, base string, t unix.Timespec) error {
 func (u *unpacker) setTimes() error {
 	for _, d := range u.times {
 		fd, err := u.open(d.name, unix.O_PATH|unix.O_NOFOLLOW)
-		if errors.Is(err, unix.ENOENT) {
+		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
 			continue // hidden by a later entry
 		}
 		if err != nil {
@@ -79,7 +100,7 @@ func (u *unpacker) setTimes() error {
 		err = unix.UtimesNanoAt(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(fd), []unix.Timespec{d.time, d.time}, 0)
 		unix.Close(fd)
 		if err != nil {
-			return fmt.Errorf("setting the time of %s: %w", d.name, err)
+			return fmt.Errorf("setting the time of %s: %w", shown(d.name), err)
 		}
 	}
 	return nil
@@ -97,7 +118,7 @@ func attributes(h *tar.Header, parent int, base string) error {
 			continue
 		}
 		if err := setXattr(parent, base, name, value); err != nil {
-			return fmt.Errorf("setting attribute %s: %w", name, err)
+			return fmt.Errorf("setting attribute %s: %w", shown(name), err)
 		}
 	}
 	return nil

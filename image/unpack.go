@@ -16,7 +16,7 @@ import (
 // UnpackOptions say what the unpacking process may do.
 type UnpackOptions struct {
 	SingleID bool  // only our own id exists: every file is root's
-	MaxSize  int64 // bytes of all files, holes included; 0: no limit
+	MaxSize  int64 // bytes of all files, holes included, and of the archive; 0: what room says
 	Plain    bool  // not a layer: names that would hide others are names
 	// Name gives an entry another name, or says false to leave it out; or nil.
 	Name func(string) (string, bool)
@@ -34,6 +34,7 @@ type unpacker struct {
 	parent   int    // descriptor of the last parent directory
 	where    string // its path
 	times    []directoryTime
+	timed    int // bytes that times keeps
 	buf      []byte
 	squashed bool
 	size     int64
@@ -49,10 +50,13 @@ type directoryTime struct {
 // Unpack writes a layer's archive into a directory. It returns the size of the
 // files and whether an owner was lost because only one id is mapped.
 func Unpack(ctx context.Context, root int, r io.Reader, opts UnpackOptions) (size int64, squashed bool, err error) {
+	if opts.MaxSize == 0 {
+		opts.MaxSize = room(root)
+	}
 	u := &unpacker{ctx: ctx, root: root, opts: opts, parent: -1, buf: make([]byte, 256<<10)}
 	defer u.leave()
 	defer unix.Umask(unix.Umask(0))
-	in := bufio.NewReaderSize(r, 1<<20)
+	in := bufio.NewReaderSize(bounded(r, opts.MaxSize+headroom), 1<<20)
 	archive := tar.NewReader(in)
 	if opts.Frame != nil {
 		if u.frame, err = newFrameWriter(in, opts.Frame); err != nil {
@@ -76,7 +80,7 @@ func Unpack(ctx context.Context, root int, r io.Reader, opts UnpackOptions) (siz
 			return u.size, u.squashed, fmt.Errorf("reading the layer: %w", err)
 		}
 		if err := u.entry(h, archive); err != nil {
-			return u.size, u.squashed, fmt.Errorf("unpacking %s: %w", h.Name, err)
+			return u.size, u.squashed, fmt.Errorf("unpacking %s: %w", shown(h.Name), err)
 		}
 	}
 	return u.size, u.squashed, u.setTimes()
@@ -96,7 +100,7 @@ func (u *unpacker) enter(dir string) error {
 	}
 	u.leave()
 	fd, err := u.open(dir, unix.O_PATH|unix.O_DIRECTORY)
-	if errors.Is(err, unix.ENOENT) {
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) { // missing, or hidden by a whiteout
 		if err = u.makeParents(dir); err == nil {
 			fd, err = u.open(dir, unix.O_PATH|unix.O_DIRECTORY)
 		}
@@ -136,10 +140,12 @@ func (u *unpacker) makeAll(dir string) error {
 		target := ""
 		if errors.Is(err, unix.EEXIST) {
 			buf := make([]byte, unix.PathMax)
-			if n, e := unix.Readlinkat(fd, base, buf); e == nil {
+			n, e := unix.Readlinkat(fd, base, buf)
+			if err = nil; e == nil {
 				target = string(buf[:n])
+			} else {
+				err = u.uncover(fd, base)
 			}
-			err = nil
 		}
 		unix.Close(fd)
 		if err != nil {
@@ -170,6 +176,9 @@ const (
 )
 
 func (u *unpacker) entry(h *tar.Header, r io.Reader) error {
+	if h.Typeflag == tar.TypeXGlobalHeader {
+		return nil
+	}
 	name := path.Clean("/" + h.Name)[1:]
 	if u.opts.Name != nil {
 		var wanted bool
@@ -181,7 +190,7 @@ func (u *unpacker) entry(h *tar.Header, r io.Reader) error {
 		}
 	}
 	if name == "" {
-		return u.meta(h, u.root, ".")
+		return u.top(h)
 	}
 	dir, base := path.Dir(name), path.Base(name)
 	if !u.opts.Plain && strings.HasPrefix(base, whiteout) {
@@ -194,13 +203,23 @@ func (u *unpacker) entry(h *tar.Header, r io.Reader) error {
 		return err
 	}
 	switch h.Typeflag {
-	case tar.TypeLink, tar.TypeChar, tar.TypeBlock, tar.TypeXGlobalHeader:
+	case tar.TypeLink, tar.TypeChar, tar.TypeBlock:
 		return nil
-	}
-	if h.Typeflag == tar.TypeDir {
-		u.times = append(u.times, directoryTime{name, timespec(h)})
+	case tar.TypeDir:
+		if err := u.later(name, timespec(h)); err != nil {
+			return err
+		}
 	}
 	return u.meta(h, u.parent, base)
+}
+
+// top is the root itself, which an archive may describe but not replace: what
+// it says of a link or a file would be done to a directory (CVE-2021-29136).
+func (u *unpacker) top(h *tar.Header) error {
+	if h.Typeflag != tar.TypeDir {
+		return fmt.Errorf("the root is no directory there, but of type %q", h.Typeflag)
+	}
+	return u.meta(h, u.root, ".")
 }
 
 // whiteout hides what lower layers have (OCI image-spec, layer.md) in the form
@@ -210,16 +229,7 @@ func (u *unpacker) whiteout(dir, base string) error {
 		if err := u.enter(dir); err != nil {
 			return err
 		}
-		fd, err := u.open(dir, unix.O_RDONLY|unix.O_DIRECTORY)
-		if err != nil {
-			return err
-		}
-		defer unix.Close(fd)
-		err = unix.Fsetxattr(fd, "user.overlay.opaque", []byte("y"), 0)
-		if errors.Is(err, unix.EOPNOTSUPP) {
-			return u.mark(dir, opaque)
-		}
-		return err
+		return u.opaque(u.parent, ".")
 	}
 	name := strings.TrimPrefix(base, whiteout)
 	if name == "" || name == "." || name == ".." || strings.HasPrefix(name, whiteout) {
@@ -228,27 +238,7 @@ func (u *unpacker) whiteout(dir, base string) error {
 	if err := u.enter(dir); err != nil {
 		return err
 	}
-	if err := u.clear(name); err != nil {
-		return err
-	}
-	if err := unix.Mknodat(u.parent, name, unix.S_IFCHR, 0); !errors.Is(err, unix.EPERM) {
-		return err
-	}
-	return u.mark(dir, base)
-}
-
-// mark keeps a mark as the archive has it: where the file system takes no such
-// attribute (NFS before 4.2), or the kernel makes no such device without root
-// (before Linux 5.8), it takes no overlay either, and package flat knows both forms.
-func (u *unpacker) mark(dir, base string) error {
-	if err := u.enter(dir); err != nil {
-		return err
-	}
-	fd, err := unix.Openat(u.parent, base, unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
-	if err != nil {
-		return err
-	}
-	return unix.Close(fd)
+	return u.hide(name)
 }
 
 // clear removes what an earlier entry of the layer left in the way.
@@ -278,9 +268,6 @@ func (u *unpacker) lost() {
 func (u *unpacker) create(h *tar.Header, base string, r io.Reader) error {
 	if h.Typeflag == tar.TypeDir {
 		return u.directory(base, uint32(h.Mode)&0o7777)
-	}
-	if h.Typeflag == tar.TypeXGlobalHeader {
-		return nil
 	}
 	if err := u.clear(base); err != nil {
 		return err
@@ -315,6 +302,9 @@ func (u *unpacker) directory(base string, mode uint32) error {
 	if u.opts.Plain {
 		return fmt.Errorf("cannot overwrite %s with a directory", base)
 	}
+	if st.Mode&unix.S_IFMT == unix.S_IFCHR {
+		return u.uncover(u.parent, base)
+	}
 	u.lost()
 	if err := unix.Unlinkat(u.parent, base, 0); err != nil {
 		return err
@@ -323,8 +313,8 @@ func (u *unpacker) directory(base string, mode uint32) error {
 }
 
 func (u *unpacker) file(h *tar.Header, base string, r io.Reader) error {
-	if u.opts.MaxSize > 0 && h.Size > u.opts.MaxSize-u.size {
-		return fmt.Errorf("%d bytes: with it the layer is larger than the %d that are taken", h.Size, u.opts.MaxSize)
+	if h.Size > u.opts.MaxSize-u.size {
+		return fmt.Errorf("%d bytes: with it the archive is larger than the %d that are taken", h.Size, u.opts.MaxSize)
 	}
 	fd, err := unix.Openat(u.parent, base, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, uint32(h.Mode)&0o777)
 	if err != nil {
@@ -335,26 +325,13 @@ func (u *unpacker) file(h *tar.Header, base string, r io.Reader) error {
 		u.frame.file(h, path.Join(u.where, base))
 		defer u.frame.fileEnd(h.Size)
 	}
-	n, err := io.CopyBuffer(descriptor(fd), struct{ io.Reader }{r}, u.buf)
-	u.size += n
-	return err
-}
-
-// descriptor writes without the poller that an os.File would ask.
-type descriptor int
-
-func (d descriptor) Write(b []byte) (n int, err error) {
-	for n < len(b) {
-		m, err := unix.Write(int(d), b[n:])
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return n, err
-		}
-		n += m
+	if isSparse(h) {
+		err = u.holes(fd, r, h.Size)
+	} else {
+		_, err = io.CopyBuffer(descriptor(fd), struct{ io.Reader }{r}, u.buf)
 	}
-	return n, nil
+	u.size += h.Size
+	return err
 }
 
 // hardLink: the target's directory is resolved below the root, and the last
@@ -363,11 +340,11 @@ func (u *unpacker) hardLink(target, base string) error {
 	target = path.Clean("/" + target)[1:]
 	dir, err := u.open(path.Dir(target), unix.O_PATH|unix.O_DIRECTORY)
 	if err != nil {
-		return fmt.Errorf("linking to %s: %w", target, err)
+		return fmt.Errorf("linking to %s: %w", shown(target), err)
 	}
 	defer unix.Close(dir)
 	if err := unix.Linkat(dir, path.Base(target), u.parent, base, 0); err != nil {
-		return fmt.Errorf("linking to %s: %w", target, err)
+		return fmt.Errorf("linking to %s: %w", shown(target), err)
 	}
 	return nil
 }

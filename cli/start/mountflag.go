@@ -178,12 +178,12 @@ func bindKind(v mountValues) (m specs.Mount, err error) {
 	if err != nil {
 		return m, err
 	}
-	switch how := v.last("bind-recursive"); how {
-	case "", "enabled", "writable", "readonly":
-	case "disabled":
-		alone = true
-	default:
-		return m, fmt.Errorf("bind-recursive %q: enabled, disabled, writable or readonly", how)
+	how, err := v.recursive(options)
+	if err != nil {
+		return m, err
+	}
+	if alone = alone || how == "bind"; how != "" && how != "bind" {
+		options = append(options, how)
 	}
 	if p := v.last("bind-propagation"); p != "" {
 		if !slices.Contains(exclusive[len(exclusive)-1], p) {
@@ -200,6 +200,28 @@ func bindKind(v mountValues) (m specs.Mount, err error) {
 	return bindMount(v.last("source"), v.last("target"), bindOptions(options))
 }
 
+// recursive is what bind-recursive makes of mounts below the source
+// (docker-run(1)); "" is the default, which is read-only with the source.
+func (v mountValues) recursive(options []string) (option string, err error) {
+	how := v.last("bind-recursive")
+	readonly := slices.Contains(options, "ro")
+	switch {
+	case how == "" || how == "enabled":
+		return "", nil
+	case how == "disabled":
+		return "bind", nil
+	case how != "writable" && how != "readonly":
+		return "", fmt.Errorf("bind-recursive %q: enabled, disabled, writable or readonly", how)
+	case !readonly:
+		return "", fmt.Errorf("option bind-recursive=%s requires option readonly", how)
+	case how == "writable":
+		return "ro-non-recursive", nil
+	case v.last("bind-propagation") != "" && v.last("bind-propagation") != "rprivate":
+		return "", errors.New("option bind-recursive=readonly requires option bind-propagation=rprivate: what the host mounts later would be writable")
+	}
+	return "rro", nil
+}
+
 func volumeKind(v mountValues) (m specs.Mount, err error) {
 	options, err := v.options([2]string{"volume-nocopy", "nocopy"}, [2]string{"nocopy", "nocopy"}, [2]string{"copy", "copy"})
 	if err != nil {
@@ -208,8 +230,14 @@ func volumeKind(v mountValues) (m specs.Mount, err error) {
 	if driver := v.last("volume-driver"); driver != "" && driver != container.LocalDriver {
 		return m, fmt.Errorf("volume-driver %s: %w", driver, container.ErrDriver)
 	}
-	if v.values["subpath"] != nil || v.values["volume-subpath"] != nil {
-		return m, errors.New("subpath: a part of a volume cannot be mounted")
+	for _, key := range []string{"subpath", "volume-subpath"} {
+		if v.values[key] == nil {
+			continue
+		}
+		if part := v.last(key); part == "" || slices.Contains(options, "U") || v.last("source") == "" {
+			return m, fmt.Errorf("%s %q: a path within a volume that has a name, without chown", key, part)
+		}
+		options = append(options, "subpath="+v.last(key))
 	}
 	for _, key := range []string{"volume-label", "volume-opt"} {
 		for _, value := range v.values[key] {
@@ -223,10 +251,10 @@ func imageKind(v mountValues) (m specs.Mount, err error) {
 	if v.last("source") == "" {
 		return m, errors.New("image needs source and target: must set source=IMAGE")
 	}
-	if v.values["subpath"] != nil {
-		return m, errors.New("subpath: a part of an image cannot be mounted")
-	}
 	options, err := v.options([2]string{"rw", "rw-image"})
+	if part := v.last("subpath"); part != "" {
+		options = append(options, "subpath="+part)
+	}
 	return specs.Mount{Type: container.TypeImage, Source: v.last("source"), Destination: v.last("target"), Options: options}, err
 }
 

@@ -80,7 +80,7 @@ func tmpfs(text string) (specs.Mount, error) {
 	for _, option := range strings.Split(options, ",") {
 		name, _, _ := strings.Cut(option, "=")
 		switch name {
-		case "":
+		case "", "notmpcopyup": // nothing is copied anyway
 		case "size", "mode", "uid", "gid", "nr_inodes", "ro", "rw", "exec", "noexec", "suid", "nosuid", "dev", "nodev":
 			m.Options = append(m.Options, option)
 		default:

@@ -123,7 +123,9 @@ func bindOptions(options []string) []string {
 func bindMount(source, target string, options []string) (specs.Mount, error) {
 	source, err := absolute(source)
 	if err == nil {
-		_, err = os.Stat(source)
+		if _, err = os.Stat(source); err != nil {
+			err = fmt.Errorf("statfs %s: %w", source, errors.Unwrap(err)) // podman's words
+		}
 	}
 	return specs.Mount{Type: "bind", Source: path.Clean(source), Destination: target, Options: options}, err
 }
@@ -182,7 +184,9 @@ func (o *Run) checkVolumesFrom() error {
 func withAccess(options []string, given string) []string {
 	for _, access := range strings.Split(given, ",") {
 		if access == "ro" || access == "rw" {
-			options = slices.DeleteFunc(slices.Clone(options), func(option string) bool { return option == "ro" || option == "rw" })
+			options = slices.DeleteFunc(slices.Clone(options), func(option string) bool {
+				return slices.Contains([]string{"ro", "rw", "rro", "ro-non-recursive"}, option)
+			})
 			return append(options, access)
 		}
 	}
