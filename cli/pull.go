@@ -22,6 +22,7 @@ import (
 	"containers/rl/security/profile"
 	"containers/rl/storage"
 	"containers/rl/storage/layers"
+	"containers/rl/storage/shared"
 	"containers/rl/userns"
 )
 
@@ -92,10 +93,14 @@ func pullInside(s Streams, args []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
+	others, failed := shared.Open(os.Getenv, r.Dirs.Data)
+	if !r.Quiet {
+		warn(s, failed)
+	}
 	for _, ref := range r.Refs {
 		before := r.known(ref)
 		printer := newProgress(s.Err, r.Quiet)
-		result, err := image.Pull(ctx, image.PullOptions{Tell: imageRequest{Quiet: r.Quiet}.tell(s), Ref: ref, Platform: r.Platform, Dirs: r.Dirs, Progress: printer, SingleID: r.SingleID, Access: r.Access})
+		result, err := image.Pull(ctx, image.PullOptions{Shared: others, Tell: imageRequest{Quiet: r.Quiet}.tell(s), Ref: ref, Platform: r.Platform, Dirs: r.Dirs, Progress: printer, SingleID: r.SingleID, Access: r.Access})
 		printer.Close()
 		if err != nil {
 			return err
@@ -242,7 +247,7 @@ func findImage(host container.Host, w start.Wanted) (*storage.Image, error) {
 	if start.IsBuiltin(w.Ref) {
 		return findBuiltin(host)
 	}
-	img, err := host.Dirs.Lookup(w.Ref)
+	img, err := lookup(host, w.Ref)
 	missing := errors.Is(err, storage.ErrNoImage)
 	switch {
 	case err != nil && !missing:

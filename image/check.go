@@ -69,8 +69,8 @@ func checkImage(ctx context.Context, o CheckOptions, img *storage.Image, records
 			return fmt.Errorf("layer %s is not there", dir)
 		}
 	}
-	if img.Digest == "sha256:"+img.ID || len(img.Layers) == 0 {
-		return nil // made here, of no archive: the built-in one, or a list of manifests
+	if img.Digest == "sha256:"+img.ID || len(img.Layers) == 0 || img.Store != "" {
+		return nil // made here, of no archive: the built-in one, or a list of manifests; or not ours to check
 	}
 	diffs, err := parseDiffs(img.Config)
 	if err != nil {

@@ -1,0 +1,103 @@
+package storage
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// An image of a read-only store (package shared) has an entry like any other,
+// whose layers lie there and which says so by a line "store". An id stands for
+// one image for ever, but a name is the other store's: what it stood for is kept
+// as a link index/shared/AS-TYPED that leads nowhere, but reads
+//
+//	ID NAME INODE SIZE MODIFIED FILE
+//
+// where NAME is the full name there, FILE is the other store's list of images, which is replaced with each
+// change, and the numbers are stat(2)'s. So the second start of a shared image
+// reads as much as that of any other, and a link; what is typed is looked for in
+// the stores again when their lists have changed.
+
+// Adopt enters an image of a read-only store. ref is what it was found by there,
+// name its full name, list the store's list of images; without a ref no name is
+// left behind. An entry of our own layers stays.
+func (d Dirs) Adopt(img *Image, ref, name, list string) error {
+	for _, dir := range []string{d.images(), d.shared()} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("making the image index: %w", err)
+		}
+	}
+	file := path.Join(d.images(), img.ID+suffix)
+	if there, err := os.ReadFile(file); err != nil || isForeign(there) {
+		if err := d.enter(img.ID, img.encode()); err != nil {
+			return fmt.Errorf("recording image %s: %w", img.ID, err)
+		}
+	}
+	if stamp := stampOf(list); ref != "" && stamp != "" {
+		if err := d.link(d.shared(), ref, img.ID+" "+name+" "+stamp); !errors.Is(err, unix.ENAMETOOLONG) {
+			return err
+		}
+	}
+	return nil
+}
+
+// stampOf is "" for a file that cannot be looked at.
+func stampOf(file string) string {
+	var st unix.Stat_t
+	if unix.Stat(file, &st) != nil {
+		return ""
+	}
+	return fmt.Sprintf("%d %d %d %s", st.Ino, st.Size, st.Mtim.Nano(), file)
+}
+
+// adopted gives what ref was found to be in a read-only store, unless the store
+// has changed since, or lacks a layer now. Both is for who can search it again.
+func (d Dirs) adopted(ref string) *Image {
+	text, err := os.Readlink(path.Join(d.shared(), escape(ref)))
+	if err != nil {
+		return nil
+	}
+	id, rest, _ := strings.Cut(text, " ")
+	name, stamp, _ := strings.Cut(rest, " ")
+	if words := strings.SplitN(stamp, " ", 4); len(words) != 4 || stampOf(words[3]) != stamp || !isHex(id) {
+		return nil
+	}
+	img, err := open(path.Join(d.images(), id+suffix))
+	if err != nil {
+		return nil
+	}
+	if img.present() != nil {
+		img.Close()
+		return nil
+	}
+	img.Names = []string{name}
+	return img
+}
+
+// present looks whether the layers are there: others may remove them.
+func (img *Image) present() error {
+	if img.Store == "" {
+		return nil
+	}
+	for _, dir := range img.Layers {
+		err := unix.Access(dir, unix.F_OK)
+		if errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("image %s: its layer %s is gone from the read-only store %s: bring the store back, or get the image anew: rl pull IMAGE", img.ID, dir, img.Store)
+		}
+		if err != nil {
+			return fmt.Errorf("image %s: looking at the read-only store %s: %w", img.ID, img.Store, &os.PathError{Op: "access", Path: dir, Err: err})
+		}
+	}
+	return nil
+}
+
+// isForeign says whether an entry is of an image in another's store.
+func isForeign(entry []byte) bool {
+	head, _, _ := bytes.Cut(entry, []byte("\n\n"))
+	return bytes.Contains(head, []byte("\nstore \""))
+}
