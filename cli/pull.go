@@ -35,6 +35,7 @@ type pullRequest struct {
 	SingleID bool
 	Notice   string // why only one id is mapped
 	PrintID  bool
+	Told     bool         // what is wrong with stores of others
 	Dirs     storage.Dirs // ours: inside, the user's id is another
 	image.Access
 }
@@ -94,7 +95,7 @@ func pullInside(s Streams, args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	others, failed := shared.Open(os.Getenv, r.Dirs.Data)
-	if !r.Quiet {
+	if !r.Told {
 		warn(s, failed)
 	}
 	for _, ref := range r.Refs {
@@ -257,7 +258,7 @@ func findImage(host container.Host, w start.Wanted) (*storage.Image, error) {
 	case w.Pull == "never", w.Pull == "missing" && w.Platform == "" && !missing:
 		return img, nil
 	}
-	r := &pullRequest{Refs: []string{w.Ref}, Platform: w.Platform, Quiet: w.Quiet, Access: image.Access{AuthFile: w.AuthFile, TLSVerify: w.TLSVerify}}
+	r := &pullRequest{Refs: []string{w.Ref}, Platform: w.Platform, Quiet: w.Quiet, Told: missing, Access: image.Access{AuthFile: w.AuthFile, TLSVerify: w.TLSVerify}}
 	failed := r.start(host)
 	if failed != nil && w.Pull == "newer" && !missing {
 		return img, nil // podman-run(1): errors are suppressed if a local image was found

@@ -122,6 +122,6 @@ func (r *pullRequest) fromRegistry(s Streams, host container.Host, ref, policy s
 	case err != nil && !errors.Is(err, storage.ErrNoImage):
 		return err
 	}
-	r.Refs = []string{ref}
+	r.Refs, r.Told = []string{ref}, policy != "always"
 	return r.start(host)
 }

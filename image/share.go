@@ -28,19 +28,29 @@ type ShareOptions struct {
 // Share makes an image of another store one that can be looked up and mounted: in
 // place where its layers allow that, or else by copying them, which needs no
 // registry. ErrNoImage: no store has it.
-func Share(ctx context.Context, o ShareOptions) (err error) {
+func Share(ctx context.Context, o ShareOptions) error {
 	img, name, err := o.Set.Find(o.Ref)
 	if err != nil {
 		return err
 	}
-	ref := o.Ref
-	if name == "" {
-		ref = ""
+	own, err := o.Dirs.Lookup(img.ID)
+	own.Close()
+	if err != nil || own.Store != "" {
+		if err := o.bring(ctx, img); err != nil {
+			return err
+		}
 	}
+	if name == "" {
+		return nil
+	}
+	return o.Dirs.Remember(o.Ref, img.ID, name, img.In.List())
+}
+
+func (o ShareOptions) bring(ctx context.Context, img *shared.Image) (err error) {
 	different := inPlace(ctx, img, o.SingleID)
 	if different == nil {
 		img.Image.Layers = img.Dirs()
-		return o.Dirs.Adopt(img.Image, ref, name, img.In.List())
+		return o.Dirs.Adopt(img.Image)
 	}
 	if err := ctx.Err(); err != nil {
 		return err
@@ -55,8 +65,7 @@ func Share(ctx context.Context, o ShareOptions) (err error) {
 	if err != nil {
 		return fmt.Errorf("copying image %s from the store %s: %w", img.ID, img.In.Root, err)
 	}
-	defer stored.Close()
-	return o.Dirs.Adopt(img.Image, ref, name, img.In.List())
+	return stored.Close()
 }
 
 // copyShared brings the layers and the image into our store, without a name.

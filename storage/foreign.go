@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -23,27 +24,36 @@ import (
 // reads as much as that of any other, and a link; what is typed is looked for in
 // the stores again when their lists have changed.
 
-// Adopt enters an image of a read-only store. ref is what it was found by there,
-// name its full name, list the store's list of images; without a ref no name is
-// left behind. An entry of our own layers stays.
-func (d Dirs) Adopt(img *Image, ref, name, list string) error {
-	for _, dir := range []string{d.images(), d.shared()} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return fmt.Errorf("making the image index: %w", err)
-		}
+// Adopt enters an image of a read-only store. An entry of our own layers stays.
+func (d Dirs) Adopt(img *Image) error {
+	if err := os.MkdirAll(d.images(), 0o700); err != nil {
+		return fmt.Errorf("making the image index: %w", err)
 	}
-	file := path.Join(d.images(), img.ID+suffix)
-	if there, err := os.ReadFile(file); err != nil || isForeign(there) {
-		if err := d.enter(img.ID, img.encode()); err != nil {
-			return fmt.Errorf("recording image %s: %w", img.ID, err)
-		}
+	if there, err := os.ReadFile(path.Join(d.images(), img.ID+suffix)); err == nil && !isForeign(there) {
+		return nil
 	}
-	if stamp := stampOf(list); ref != "" && stamp != "" {
-		if err := d.link(d.shared(), ref, img.ID+" "+name+" "+stamp); !errors.Is(err, unix.ENAMETOOLONG) {
-			return err
-		}
+	if err := d.enter(img.ID, img.encode()); err != nil {
+		return fmt.Errorf("recording image %s: %w", img.ID, err)
 	}
 	return nil
+}
+
+// Remember keeps what was found in a read-only store: that ref is the image id,
+// which has the full name there, as long as the store's list of images is what it
+// is now.
+func (d Dirs) Remember(ref, id, name, list string) error {
+	stamp := stampOf(list)
+	if stamp == "" {
+		return nil
+	}
+	if err := os.MkdirAll(d.shared(), 0o700); err != nil {
+		return fmt.Errorf("making the image index: %w", err)
+	}
+	err := d.link(d.shared(), ref, id+" "+name+" "+stamp)
+	if errors.Is(err, unix.ENAMETOOLONG) { // it is found again then
+		return nil
+	}
+	return err
 }
 
 // stampOf is "" for a file that cannot be looked at.
@@ -57,13 +67,17 @@ func stampOf(file string) string {
 
 // adopted gives what ref was found to be in a read-only store, unless the store
 // has changed since, or lacks a layer now. Both is for who can search it again.
-func (d Dirs) adopted(ref string) *Image {
+// surely wants it found by a full name: the end of one is for when we have none.
+func (d Dirs) adopted(ref string, surely bool) *Image {
 	text, err := os.Readlink(path.Join(d.shared(), escape(ref)))
 	if err != nil {
 		return nil
 	}
 	id, rest, _ := strings.Cut(text, " ")
 	name, stamp, _ := strings.Cut(rest, " ")
+	if surely && !slices.Contains(FullNames(ref), name) {
+		return nil
+	}
 	if words := strings.SplitN(stamp, " ", 4); len(words) != 4 || stampOf(words[3]) != stamp || !isHex(id) {
 		return nil
 	}

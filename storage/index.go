@@ -16,7 +16,7 @@ import (
 //	index/images/ID.image      an image; its lock says that someone uses it
 //	index/names/FULL-NAME     link to ../images/ID.image
 //	index/aliases/AS-TYPED    link to ../names/FULL-NAME
-//	index/shared/AS-TYPED     what a read-only store has under the name: see Adopt
+//	index/shared/AS-TYPED     what a read-only store has under the name: see Remember
 //
 // Every change is one rename or one unlink.
 
@@ -64,7 +64,7 @@ func (d Dirs) lookup(ref string) (*Image, error) {
 			return img, err
 		}
 	}
-	if img := d.adopted(ref); img != nil {
+	if img := d.adopted(ref, true); img != nil {
 		return img, nil
 	}
 	if id := strings.TrimPrefix(ref, "sha256:"); len(id) <= 64 && isHex(id) {
@@ -74,6 +74,9 @@ func (d Dirs) lookup(ref string) (*Image, error) {
 	}
 	full, err := d.search(ref)
 	if err != nil {
+		if img := d.adopted(ref, false); img != nil && errors.Is(err, ErrNoImage) {
+			return img, nil
+		}
 		return nil, err
 	}
 	img, err := open(path.Join(d.names(), escape(full)))
@@ -326,7 +329,7 @@ func (d Dirs) FullName(ref string) (string, error) {
 		}
 		return unescape(path.Base(file)), nil
 	}
-	if img := d.adopted(ref); img != nil {
+	if img := d.adopted(ref, true); img != nil {
 		img.Close()
 		return img.Names[0], nil
 	}
@@ -336,5 +339,12 @@ func (d Dirs) FullName(ref string) (string, error) {
 			return "", noImage(ref)
 		}
 	}
-	return d.search(ref)
+	full, err := d.search(ref)
+	if errors.Is(err, ErrNoImage) {
+		if img := d.adopted(ref, false); img != nil {
+			img.Close()
+			return img.Names[0], nil
+		}
+	}
+	return full, err
 }

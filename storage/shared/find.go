@@ -11,20 +11,31 @@ import (
 
 // Find looks for an image as storage.Dirs.Lookup does: by the full names that ref
 // may stand for, each in all stores, then by an id or its beginning, by a digest,
-// and by the end of a name. name is the full name, if it was that. The
-// error is ErrNoImage in the end, or why what was found cannot be used.
+// and by the end of a name. name is the full name that was found, "" for an id.
+// The error is ErrNoImage, or why what was found cannot be used.
 func (set Set) Find(ref string) (img *Image, name string, err error) {
-	for _, name = range storage.FullNames(ref) {
+	for _, name := range storage.FullNames(ref) {
 		if img := set.first(func(img *Image) bool { return slices.Contains(img.Names, name) }); img != nil {
 			return img, name, img.damage()
 		}
 	}
-	for _, match := range others(ref) {
-		if img := set.first(match); img != nil {
+	if id := strings.TrimPrefix(ref, "sha256:"); len(id) >= 3 && strings.Trim(id, "0123456789abcdef") == "" {
+		if img := set.first(func(img *Image) bool { return strings.HasPrefix(img.ID, id) }); img != nil {
 			return img, "", img.damage()
 		}
 	}
-	return nil, "", fmt.Errorf("%s: %w: No such image: %[1]s", ref, storage.ErrNoImage)
+	match := partOf(ref)
+	img = set.first(func(img *Image) bool {
+		at := slices.IndexFunc(img.Names, func(full string) bool { return match(img, full) })
+		if at >= 0 {
+			name = img.Names[at]
+		}
+		return at >= 0
+	})
+	if img == nil {
+		return nil, "", fmt.Errorf("%s: %w: No such image: %[1]s", ref, storage.ErrNoImage)
+	}
+	return img, name, img.damage()
 }
 
 func (img *Image) damage() error {
@@ -34,29 +45,23 @@ func (img *Image) damage() error {
 	return fmt.Errorf("image %s in the store %s is damaged: %w", img.ID, img.In.Root, img.Damaged)
 }
 
-// others are the ways to find an image by what is no full name.
-func others(ref string) (list []func(*Image) bool) {
-	if id := strings.TrimPrefix(ref, "sha256:"); len(id) >= 3 && strings.Trim(id, "0123456789abcdef") == "" {
-		list = append(list, func(img *Image) bool { return strings.HasPrefix(img.ID, id) })
-	}
+// partOf tells whether a name of an image ends in ref, or is one of the repository
+// whose digest ref gives.
+func partOf(ref string) func(img *Image, name string) bool {
 	repository, digest, pinned := strings.Cut(ref, "@")
 	if pinned {
 		repository = untagged(repository)
-		return append(list, func(img *Image) bool {
-			return (img.Digest == digest || "sha256:"+img.ID == digest) && slices.ContainsFunc(img.Names, func(name string) bool {
-				name, _, _ = strings.Cut(name, "@")
-				name = untagged(name)
-				return name == repository || strings.HasSuffix(name, "/"+repository)
-			})
-		})
+		return func(img *Image, name string) bool {
+			name, _, _ = strings.Cut(name, "@")
+			name = untagged(name)
+			return (img.Digest == digest || "sha256:"+img.ID == digest) && (name == repository || strings.HasSuffix(name, "/"+repository))
+		}
 	}
 	full := ref
 	if untagged(ref) == ref {
 		full += ":latest"
 	}
-	return append(list, func(img *Image) bool {
-		return slices.ContainsFunc(img.Names, func(name string) bool { return strings.HasSuffix(name, "/"+full) })
-	})
+	return func(_ *Image, name string) bool { return strings.HasSuffix(name, "/"+full) }
 }
 
 func untagged(name string) string {
