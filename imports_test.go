@@ -23,6 +23,7 @@ var policy = map[string][]string{
 	"userns":          {},
 	"storage":         {},
 	"storage/layers":  {"storage"},
+	"storage/shared":  {"storage"},
 	"netslirp":        {"netslirp/config"},
 	"netslirp/config": {},
 	"cgroups":         {},

@@ -112,7 +112,7 @@ func (c comparison) compare(h *tar.Header) error {
 		return c.opaque(dir)
 	case strings.HasPrefix(base, whiteout):
 		return c.whiteout(path.Join(dir, strings.TrimPrefix(base, whiteout)))
-	case h.Typeflag == tar.TypeXGlobalHeader:
+	case h.Typeflag == tar.TypeXGlobalHeader, h.Typeflag == tar.TypeChar, h.Typeflag == tar.TypeBlock: // devices cannot be made in a user namespace
 		return nil
 	}
 	st, err := c.stat(path.Join(dir, base))
