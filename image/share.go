@@ -43,7 +43,7 @@ func Share(ctx context.Context, o ShareOptions) error {
 	if name == "" {
 		return nil
 	}
-	return o.Dirs.Remember(o.Ref, img.ID, name, img.In.List())
+	return o.Dirs.Remember(o.Ref, img.ID, name, img.In.Stamp)
 }
 
 func (o ShareOptions) bring(ctx context.Context, img *shared.Image) (err error) {

@@ -40,9 +40,8 @@ func (d Dirs) Adopt(img *Image) error {
 
 // Remember keeps what was found in a read-only store: that ref is the image id,
 // which has the full name there, as long as the store's list of images is what it
-// is now.
-func (d Dirs) Remember(ref, id, name, list string) error {
-	stamp := stampOf(list)
+// was at the time of a stamp, which was before it was read.
+func (d Dirs) Remember(ref, id, name, stamp string) error {
 	if stamp == "" {
 		return nil
 	}
@@ -56,8 +55,9 @@ func (d Dirs) Remember(ref, id, name, list string) error {
 	return err
 }
 
-// stampOf is "" for a file that cannot be looked at.
-func stampOf(file string) string {
+// ListStamp tells a store's list of images from the one before. It is "" for a file
+// that cannot be looked at.
+func ListStamp(file string) string {
 	var st unix.Stat_t
 	if unix.Stat(file, &st) != nil {
 		return ""
@@ -78,7 +78,7 @@ func (d Dirs) adopted(ref string, surely bool) *Image {
 	if surely && !slices.Contains(FullNames(ref), name) {
 		return nil
 	}
-	if words := strings.SplitN(stamp, " ", 4); len(words) != 4 || stampOf(words[3]) != stamp || !isHex(id) {
+	if words := strings.SplitN(stamp, " ", 4); len(words) != 4 || ListStamp(words[3]) != stamp || !isHex(id) {
 		return nil
 	}
 	img, err := open(path.Join(d.images(), id+suffix))

@@ -27,7 +27,7 @@ func site(t *testing.T, id string) (img *Image, list string) {
 func adopt(t *testing.T, d Dirs, ref, id, name string) (img *Image, list string) {
 	t.Helper()
 	img, list = site(t, id)
-	if err := errors.Join(d.Adopt(img), d.Remember(ref, id, name, list)); err != nil {
+	if err := errors.Join(d.Adopt(img), d.Remember(ref, id, name, ListStamp(list))); err != nil {
 		t.Fatal(err)
 	}
 	return img, list
@@ -112,7 +112,7 @@ func TestRememberedNonsense(t *testing.T) {
 	d := testDirs(t)
 	_, list := adopt(t, d, "alpine", idA, "docker.io/library/alpine:latest")
 	for _, target := range []string{"x", idA, idA + " docker.io/library/alpine:latest", idA + " docker.io/library/alpine:latest 1 2 3 /nosuch",
-		"../names/x docker.io/library/alpine:latest " + stampOf(list), idB + " docker.io/library/alpine:latest " + stampOf(list)} {
+		"../names/x docker.io/library/alpine:latest " + ListStamp(list), idB + " docker.io/library/alpine:latest " + ListStamp(list)} {
 		if err := d.link(d.shared(), "alpine", target); err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +120,7 @@ func TestRememberedNonsense(t *testing.T) {
 			t.Errorf("%q leads to %s", target, got)
 		}
 	}
-	if err := d.Remember(strings.Repeat("x", 300), idA, "x", list); err != nil {
+	if err := d.Remember(strings.Repeat("x", 300), idA, "x", ListStamp(list)); err != nil {
 		t.Errorf("a long name: %v", err)
 	}
 }

@@ -31,6 +31,7 @@ const (
 type Store struct {
 	Root   string // as it is configured
 	Images []*Image
+	Stamp  string // of its list of images (storage.ListStamp)
 
 	graph, frames string
 	layers        map[string]cstorage.Layer
@@ -90,9 +91,10 @@ func read(root string) (*Store, error) {
 	if err := s.locate(); err != nil {
 		return nil, err
 	}
+	s.Stamp = storage.ListStamp(s.list())
 	var images []cstorage.Image
 	var list []cstorage.Layer
-	for file, into := range map[string]any{s.List(): &images, path.Join(s.graph, "overlay-layers/layers.json"): &list} {
+	for file, into := range map[string]any{s.list(): &images, path.Join(s.graph, "overlay-layers/layers.json"): &list} {
 		text, err := readAtMost(file, maxList)
 		if errors.Is(err, os.ErrNotExist) {
 			continue // nothing was pulled yet
@@ -141,8 +143,8 @@ func (s *Store) locate() error {
 	return errors.New("it is neither the data directory of rl nor a graph root with the driver overlay")
 }
 
-// List is the file that changes with each image and each name.
-func (s *Store) List() string { return path.Join(s.graph, "overlay-images/images.json") }
+// list is the file that changes with each image and each name.
+func (s *Store) list() string { return path.Join(s.graph, "overlay-images/images.json") }
 
 // image is nil for what is no image that rl could show: a record without a
 // configuration, or one that is another's.
