@@ -120,7 +120,7 @@ func (v *imageView) madeOf(other *imageView) bool {
 // find gives an image by what the user typed, and the full name that was meant.
 func (all *imageViews) find(ref string) (*imageView, error) {
 	img, err := all.dirs.Lookup(ref)
-	defer img.Close()
+	img.Close()
 	if errors.Is(err, storage.ErrNoImage) {
 		if there, _, other := all.others.Find(ref); other == nil {
 			img, err = there.Image, nil
