@@ -24,6 +24,7 @@ var policy = map[string][]string{
 	"storage":         {},
 	"storage/layers":  {"storage"},
 	"storage/flat":    {},
+	"storage/shared":  {"storage"},
 	"netslirp":        {"netslirp/config"},
 	"netslirp/config": {},
 	"cgroups":         {},

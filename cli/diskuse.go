@@ -141,6 +141,9 @@ func (u *diskUse) imageRow() diskRow {
 		if len(v.Containers) > 0 {
 			r.Active++
 		}
+		if v.readOnly() {
+			continue // others have it on their disk
+		}
 		for _, l := range v.Layers {
 			all[l.ID] = l.Size
 			if len(v.Containers) > 0 {

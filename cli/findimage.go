@@ -24,7 +24,7 @@ func findImage(host container.Host, w start.Wanted) (*storage.Image, error) {
 		}
 		return img, nil
 	}
-	img, err := host.Dirs.Lookup(w.Ref)
+	img, err := lookup(host, w.Ref)
 	if err != nil && !errors.Is(err, storage.ErrNoImage) {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func findImage(host container.Host, w start.Wanted) (*storage.Image, error) {
 	case unfit == nil && (w.Pull == "never" || w.Pull == "missing"):
 		return img, nil
 	}
-	r := &pullRequest{Refs: []string{w.Ref}, Platform: w.Platform, Quiet: w.Quiet, Access: image.Access{AuthFile: w.AuthFile, TLSVerify: w.TLSVerify}}
+	r := &pullRequest{Refs: []string{w.Ref}, Platform: w.Platform, Quiet: w.Quiet, Told: err != nil, Access: image.Access{AuthFile: w.AuthFile, TLSVerify: w.TLSVerify}}
 	failed := r.start(host)
 	if failed != nil && w.Pull == "newer" && unfit == nil {
 		return img, nil // podman-run(1): errors are suppressed if a local image was found

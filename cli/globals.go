@@ -6,9 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"containers/rl/cli/flags"
 	"containers/rl/storage"
+	"containers/rl/storage/shared"
 )
 
 // global are the flags before the command (podman(1), docker(1)).
@@ -39,8 +41,8 @@ func globalFlags() (*flags.Set, *global) {
 	f.BoolVarP(&g.remote, "remote", "r", false, "refused: there is no remote service")
 	f.StringVar(&g.root, "root", "", "directory of images, volumes and containers")
 	f.StringVar(&g.runRoot, "runroot", "", "directory of what does not outlive the session")
-	f.StringVar(&g.driver, "storage-driver", "", "overlay, or vfs: a copy of the image for each container (default: overlay where it can be mounted)")
-	f.StringArrayVar(&g.storageOpts, "storage-opt", nil, "accepted for podman's sake")
+	f.StringVar(&g.driver, "storage-driver", "", "overlay, fuse-overlayfs, or vfs: a copy of the image for each container (default: the first of these that works)")
+	f.StringArrayVar(&g.storageOpts, "storage-opt", nil, "overlay.imagestore=PATH, a read-only store of images; others are accepted for podman's sake")
 	f.StringArrayVar(&g.runtimeFlags, "runtime-flag", nil, "accepted for podman's sake")
 	f.StringArrayVar(&g.modules, "module", nil, "accepted for podman's sake")
 	for _, name := range []string{"conmon", "runtime", "network-cmd-path", "network-config-dir", "tmpdir", "volumepath", "ssh"} {
@@ -103,6 +105,9 @@ func (g *global) apply() error {
 		if err := os.Setenv(name, path); err != nil {
 			return err
 		}
+	}
+	if len(g.storageOpts) > 0 {
+		return os.Setenv(shared.OptionsVariable, strings.Join(g.storageOpts, ","))
 	}
 	return nil
 }

@@ -107,7 +107,7 @@ var imageFacts = map[string]func(*imageView) bool{
 	"dangling":     (*imageView).dangling,
 	"intermediate": (*imageView).intermediate,
 	"containers":   func(v *imageView) bool { return len(v.Containers) > 0 },
-	"readonly":     func(*imageView) bool { return false },
+	"readonly":     (*imageView).readOnly,
 	"manifest":     func(v *imageView) bool { return v.List },
 }
 

@@ -8,7 +8,6 @@ import (
 	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"containers/rl/container"
-	"containers/rl/storage/layers"
 )
 
 // inspectedImage is an image as docker and podman show it (docker-image-inspect(1),
@@ -105,7 +104,7 @@ func inspectImage(host container.Host, ref string) (any, error) {
 
 // readManifest takes what the manifest alone says; the built-in image has none.
 func (out *inspectedImage) readManifest(host container.Host, v *imageView) {
-	text, err := layers.Manifest(host.Dirs, v.ID)
+	text, err := v.manifestText(host)
 	if err != nil {
 		return
 	}

@@ -31,6 +31,7 @@ type imageRequest struct {
 	Load     *loadRequest           `json:",omitempty"`
 	Diff     *container.Tree        `json:",omitempty"`
 	Remove   *layers.RemovalOptions `json:",omitempty"`
+	Share    *image.ShareOptions    `json:",omitempty"`
 	Quiet    bool
 	Digest   string // file that the digest is written to
 	SingleID bool
@@ -105,6 +106,8 @@ func imageInside(s Streams, args []string) error {
 		return diffInside(s.Out, *r.Diff)
 	case r.Remove != nil:
 		return removeImagesInside(s, *r.Remove)
+	case r.Share != nil:
+		return r.shareInside(ctx, s)
 	}
 	return errors.New(roleImage + ": an empty request")
 }

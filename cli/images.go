@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -38,7 +39,7 @@ var imageColumns = map[string]column[imageRow]{
 	"RepoTags":       {"REPO TAGS", func(r imageRow) any { return r.repoTags() }},
 	"RepoDigests":    {"REPO DIGESTS", func(r imageRow) any { return r.repoDigests() }},
 	"Containers":     {"CONTAINERS", func(r imageRow) any { return len(r.imageView.Containers) }},
-	"ReadOnly":       {"READ ONLY", func(imageRow) any { return false }},
+	"ReadOnly":       {"R/O", func(r imageRow) any { return r.readOnly() }},
 	"Dangling":       {"DANGLING", func(r imageRow) any { return r.dangling() }},
 	"ParentId":       {"PARENT ID", func(r imageRow) any { return r.parentID() }},
 	"Os":             {"OS", func(r imageRow) any { return r.Spec.OS }},
@@ -81,6 +82,7 @@ func imagesFlags(f *flags.Set) func(Streams, []string) error {
 		if err != nil {
 			return err
 		}
+		all.warn(s)
 		rows, err := o.rows(all, args)
 		if err != nil {
 			return err
@@ -146,6 +148,9 @@ func (o *imagesOptions) print(s Streams, rows []imageRow) error {
 	if o.digests {
 		l.table = strings.Replace(l.table, "\t{{.ID}}", digestField, 1)
 	}
+	if slices.ContainsFunc(rows, func(r imageRow) bool { return r.readOnly() }) {
+		l.table += "\t{{.ReadOnly}}"
+	}
 	if o.history {
 		l.table += "\t{{.History}}"
 	}
@@ -202,6 +207,7 @@ type imageJSON struct {
 	Labels         map[string]string
 	Containers     int
 	Dangling       bool `json:",omitempty"`
+	ReadOnly       bool `json:",omitempty"`
 	IsManifestList bool
 	Names          []string
 	Digest         string
@@ -219,7 +225,7 @@ func imagesJSON(rows []imageRow) []imageJSON {
 		}
 		seen[r.ID] = true
 		v := imageJSON{ID: r.ID, ParentId: r.parentID(), Names: r.Names, RepoTags: r.repoTags(), RepoDigests: r.repoDigests(), Digest: r.Digest, Size: r.Size, VirtualSize: r.Size,
-			Labels: r.labels(), Containers: len(r.imageView.Containers), Dangling: r.dangling(), IsManifestList: r.List, History: r.NamesHistory,
+			Labels: r.labels(), Containers: len(r.imageView.Containers), Dangling: r.dangling(), ReadOnly: r.readOnly(), IsManifestList: r.List, History: r.NamesHistory,
 			Created: unixOr(r.Created), CreatedAt: utc(r.Created).Format(time.RFC3339), Arch: r.Spec.Architecture, Os: r.Spec.OS}
 		list = append(list, v)
 	}

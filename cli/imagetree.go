@@ -152,7 +152,7 @@ func imageDiffFlags(f *flags.Set) func(Streams, []string) error {
 }
 
 func diffImage(s Streams, host container.Host, ref, format string) error {
-	img, err := host.Dirs.Lookup(ref)
+	img, err := lookup(host, ref)
 	if err != nil {
 		return fmt.Errorf("%s not found: %w", ref, err)
 	}

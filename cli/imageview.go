@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -13,6 +14,7 @@ import (
 	"containers/rl/container"
 	"containers/rl/storage"
 	"containers/rl/storage/layers"
+	"containers/rl/storage/shared"
 )
 
 // imageView is an image with what is known of it from elsewhere.
@@ -27,6 +29,7 @@ type imageView struct {
 	Children     int
 
 	manifest digest.Digest
+	there    *shared.Image // in a store of others that has it
 }
 
 // imageViews are all images there are.
@@ -35,6 +38,9 @@ type imageViews struct {
 	records layers.Records
 	list    []*imageView
 	byID    map[string]*imageView
+	others  shared.Set
+	there   map[string]*shared.Image
+	failed  []error // what keeps stores of others, or images in them, out
 }
 
 // viewImages looks at all images, and at the containers that use them.
@@ -51,7 +57,7 @@ func viewImages(host container.Host) (*imageViews, error) {
 	if all.records, err = layers.ReadRecords(host.Dirs); err != nil {
 		return nil, err
 	}
-	for _, img := range images {
+	for _, img := range all.withShared(images, containers) {
 		v, err := all.view(img)
 		if err != nil {
 			return nil, err
@@ -73,11 +79,17 @@ func (all *imageViews) view(img *storage.Image) (*imageView, error) {
 		return nil, fmt.Errorf("reading the configuration of image %s: %w", img.ID, err)
 	}
 	record := all.records.Images[img.ID]
+	if there := all.there[img.ID]; there != nil && v.readOnly() {
+		v.there, v.Layers, record = there, there.Layers, there.Record
+	}
 	v.NamesHistory = record.NamesHistory
 	v.manifest = record.BigDataDigests["manifest"]
 	sort.SliceStable(img.Names, func(i, j int) bool {
 		return slices.Index(record.Names, img.Names[i]) < slices.Index(record.Names, img.Names[j])
 	})
+	if v.there != nil {
+		return v, nil
+	}
 	if v.Layers, _ = all.records.LayersOf(all.dirs, v.Spec.RootFS.DiffIDs); v.Layers == nil { // damaged: it can still be listed and removed
 		for _, d := range v.Spec.RootFS.DiffIDs {
 			v.Layers = append(v.Layers, layers.Layer{DiffID: d})
@@ -108,10 +120,15 @@ func (v *imageView) madeOf(other *imageView) bool {
 // find gives an image by what the user typed, and the full name that was meant.
 func (all *imageViews) find(ref string) (*imageView, error) {
 	img, err := all.dirs.Lookup(ref)
+	img.Close()
+	if errors.Is(err, storage.ErrNoImage) {
+		if there, _, other := all.others.Find(ref); other == nil {
+			img, err = there.Image, nil
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
-	img.Close()
 	if v := all.byID[img.ID]; v != nil {
 		return v, nil
 	}

@@ -313,7 +313,7 @@ func mountedImages(host container.Host, images []*storage.Image) ([]mountRow, er
 }
 
 func mountOneImage(host container.Host, ref string) (string, error) {
-	img, err := host.Dirs.Lookup(ref)
+	img, err := lookup(host, ref)
 	if err != nil {
 		return "", err
 	}

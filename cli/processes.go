@@ -141,10 +141,9 @@ func imageExistsFlags(f *flags.Set) func(Streams, []string) error {
 		if err != nil {
 			return err
 		}
-		img, err := host.Dirs.Lookup(args[0])
-		if err != nil {
+		if missing(host, args[0]) {
 			return container.Exit{Code: 1}
 		}
-		return img.Close()
+		return nil
 	}
 }

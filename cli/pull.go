@@ -22,6 +22,7 @@ import (
 	"containers/rl/security/profile"
 	"containers/rl/storage"
 	"containers/rl/storage/layers"
+	"containers/rl/storage/shared"
 	"containers/rl/userns"
 )
 
@@ -34,6 +35,7 @@ type pullRequest struct {
 	SingleID bool
 	Notice   string // why only one id is mapped
 	PrintID  bool
+	Told     bool         // what is wrong with stores of others
 	Dirs     storage.Dirs // ours: inside, the user's id is another
 	image.Access
 }
@@ -92,10 +94,14 @@ func pullInside(s Streams, args []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
+	others, failed := shared.Open(os.Getenv, r.Dirs.Data)
+	if !r.Told {
+		warn(s, failed)
+	}
 	for _, ref := range r.Refs {
 		before := r.known(ref)
 		printer := newProgress(s.Err, r.Quiet)
-		result, err := image.Pull(ctx, image.PullOptions{Tell: imageRequest{Quiet: r.Quiet}.tell(s), Ref: ref, Platform: r.Platform, Dirs: r.Dirs, Progress: printer, SingleID: r.SingleID, Access: r.Access})
+		result, err := image.Pull(ctx, image.PullOptions{Shared: others, Tell: imageRequest{Quiet: r.Quiet}.tell(s), Ref: ref, Platform: r.Platform, Dirs: r.Dirs, Progress: printer, SingleID: r.SingleID, Access: r.Access})
 		printer.Close()
 		if err != nil {
 			happened(r.Dirs, "image", "pull-error", "", ref, "error="+err.Error())

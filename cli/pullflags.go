@@ -105,7 +105,11 @@ func nameOfPath(path string) string {
 }
 
 func (r *pullRequest) fromRegistry(s Streams, host container.Host, ref, policy string) error {
-	img, err := host.Dirs.Lookup(ref)
+	find := lookup
+	if policy == "always" {
+		find = func(host container.Host, ref string) (*storage.Image, error) { return host.Dirs.Lookup(ref) }
+	}
+	img, err := find(host, ref)
 	if err == nil {
 		defer img.Close()
 	}
@@ -118,6 +122,6 @@ func (r *pullRequest) fromRegistry(s Streams, host container.Host, ref, policy s
 	case err != nil && !errors.Is(err, storage.ErrNoImage):
 		return err
 	}
-	r.Refs = []string{ref}
+	r.Refs, r.Told = []string{ref}, policy != "always"
 	return r.start(host)
 }

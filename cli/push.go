@@ -162,8 +162,15 @@ func (c *pushCommand) start(s Streams, host container.Host, args []string) error
 			return usageError{Text: "--compress can be set only when using the 'dir' transport", Command: "push"}
 		}
 	}
+	source := strings.TrimPrefix(args[0], "docker://")
+	img, err := lookup(host, source)
+	if err != nil {
+		return err
+	}
+	img.Close()
+	from := refOf(img, source)
 	if form != "" {
-		return c.toFile(s, host, args[0], form, path, ref)
+		return c.toFile(s, host, from, form, path, ref)
 	}
 	if len(args) == 1 {
 		if ref, err = host.Dirs.FullName(args[0]); err != nil {
@@ -174,7 +181,7 @@ func (c *pushCommand) start(s Streams, host container.Host, args []string) error
 			return err
 		}
 	}
-	return c.toRegistry(s, host, strings.TrimPrefix(args[0], "docker://"), ref)
+	return c.toRegistry(s, host, from, ref)
 }
 
 // toFile is save under the names of containers-transports(5).

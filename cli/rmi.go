@@ -50,7 +50,7 @@ func rmiFlags(f *flags.Set) func(Streams, []string) error {
 func missing(host container.Host, ref string) bool {
 	img, err := host.Dirs.Lookup(ref)
 	img.Close()
-	return errors.Is(err, storage.ErrNoImage)
+	return errors.Is(err, storage.ErrNoImage) && foreign(host, ref) == nil
 }
 
 // allImages gives their ids, those made of others first.
@@ -61,7 +61,9 @@ func allImages(host container.Host) (ids []string, err error) {
 	}
 	slices.SortStableFunc(all.list, func(a, b *imageView) int { return b.generation() - a.generation() })
 	for _, v := range all.list {
-		ids = append(ids, v.ID)
+		if !v.readOnly() {
+			ids = append(ids, v.ID)
+		}
 	}
 	return ids, nil
 }
@@ -188,9 +190,15 @@ func freeImages(host container.Host, refs []string, force bool) (free []string, 
 func freeImage(host container.Host, list []*container.Info, names map[string][]string, taken map[string]int, ref string, force bool) error {
 	img, err := host.Dirs.Lookup(ref)
 	if err != nil {
+		if there := foreign(host, ref); there != nil {
+			return layers.ReadOnly(there.ID, there.Store)
+		}
 		return nil // the second self says so
 	}
 	img.Close()
+	if img.Store != "" {
+		return nil // the same
+	}
 	if _, err := host.Dirs.FullName(ref); err == nil && len(names[img.ID])-taken[img.ID] > 1 {
 		taken[img.ID]++
 		return nil // only a name goes
@@ -287,7 +295,7 @@ func unwantedImages(host container.Host, all bool, filters []string) (map[string
 	unwanted := map[string]int64{}
 	for _, v := range views.list {
 		named := slices.ContainsFunc(namesOr(v.Image, "<none>:<none>"), func(name string) bool { return tests.hold(v, name) })
-		if len(v.Containers) == 0 && v.Children == 0 && named && (all || len(v.Names) == 0) {
+		if !v.readOnly() && len(v.Containers) == 0 && v.Children == 0 && named && (all || len(v.Names) == 0) {
 			unwanted[v.ID] = v.Size
 		}
 	}

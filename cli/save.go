@@ -79,7 +79,7 @@ func checkSave(s Streams, o *image.SaveOptions, args []string, several bool) err
 func savedImages(host container.Host, args []string, several bool) (list []image.SavedImage, err error) {
 	byID := map[string]int{}
 	for n, ref := range args {
-		img, err := host.Dirs.Lookup(ref)
+		img, err := lookup(host, ref)
 		if err != nil {
 			if n == 0 || several {
 				return nil, err
@@ -96,7 +96,7 @@ func savedImages(host container.Host, args []string, several bool) (list []image
 		if !known {
 			at = len(list)
 			byID[img.ID] = at
-			list = append(list, image.SavedImage{Ref: ref, Names: []string{}})
+			list = append(list, image.SavedImage{Ref: refOf(img, ref), Names: []string{}})
 		}
 		if full, err := host.Dirs.FullName(ref); err == nil && !slices.Contains(list[at].Names, full) {
 			list[at].Names = append(list[at].Names, full)

@@ -42,6 +42,10 @@ func changeNames(what string, args []string) error {
 	if err != nil {
 		return err
 	}
+	if img, err := lookup(host, args[0]); err == nil {
+		args[0] = refOf(img, args[0])
+		img.Close()
+	}
 	return inside(host, roleTag, append([]string{host.Dirs.Data, host.Dirs.Run, what}, args...)...)
 }
 

@@ -122,7 +122,7 @@ func (c *check) heal(ctx context.Context, broken map[string]error, images []*sto
 		if err == nil {
 			k.Manifest, err = layers.Manifest(c.Dirs, img.ID)
 		}
-		if err != nil || IsList(img) {
+		if err != nil || IsList(img) || img.Store != "" {
 			continue
 		}
 		var manifest imagespec.Manifest
@@ -170,7 +170,7 @@ func restSize(k layers.Kept) {
 }
 
 func (c *check) look(ctx context.Context, img *storage.Image, records layers.Records) error {
-	if IsList(img) {
+	if IsList(img) || img.Store != "" { // a list has no layers; or they are not ours to check
 		return nil
 	}
 	diffs, err := parseDiffs(img.Config)

@@ -68,6 +68,11 @@ func Commit(ctx context.Context, o CommitOptions) (id string, err error) {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	if base.Store != "" {
+		if err := ownLayers(ctx, store, base, o.SingleID); err != nil {
+			return "", err
+		}
+	}
 	parent := digest.Digest("")
 	for _, d := range config.RootFS.DiffIDs {
 		parent = layers.ChainID(parent, d)

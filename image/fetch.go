@@ -64,16 +64,19 @@ func fetch(ctx context.Context, o PullOptions, e Endpoint, ref Reference, desc *
 	if len(diffs) != len(manifest.Layers) {
 		return nil, fmt.Errorf("the manifest has %d layers, the configuration %d", len(manifest.Layers), len(diffs))
 	}
+	record := layers.Image{Names: []string{ref.String()}, Config: config, Manifest: raw, Digest: digest.Digest(desc.Digest.String())}
+	if o.Ref != ref.String() {
+		record.Aliases = []string{o.Ref}
+	}
+	if stored, err := o.adopt(ctx, record); stored != nil || err != nil {
+		return &Result{Image: stored}, err
+	}
 	store, err := layers.Open(o.Dirs)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	p := &pull{o: o, img: img, store: store, layers: manifest.Layers, diffs: diffs}
-	record := layers.Image{Names: []string{ref.String()}, Config: config, Manifest: raw, Digest: digest.Digest(desc.Digest.String())}
-	if o.Ref != ref.String() {
-		record.Aliases = []string{o.Ref}
-	}
 	stored, err := p.into(ctx, record)
 	if err != nil {
 		return nil, err
@@ -136,7 +139,7 @@ func parseConfiguration(raw []byte, platform string) (diffs []digest.Digest, err
 	return parseDiffs(raw)
 }
 
-// blobs are the layers of an image in a registry.
+// blobs are the layers of an image in a registry, an archive or another store.
 type blobs interface {
 	LayerByDigest(v1.Hash) (v1.Layer, error)
 }
@@ -239,10 +242,20 @@ func (p *pull) stage(ctx context.Context, i int) (staged *layers.Staging, size i
 	case <-ctx.Done():
 		return nil, 0, ctx.Err()
 	}
+	if l, ok := p.o.Shared.Layer(p.diffs[i].String()); ok { // what cannot be read there, or was changed, is fetched
+		if staged, size, err = p.unpack(ctx, i, sharedLayers{p.layers[i].Digest: storedLayer{l}}); err == nil || ctx.Err() != nil {
+			return staged, size, err
+		}
+	}
+	return p.unpack(ctx, i, p.img)
+}
+
+// unpack unpacks a layer from where it is.
+func (p *pull) unpack(ctx context.Context, i int, from blobs) (staged *layers.Staging, size int64, err error) {
 	if staged, err = p.store.StageLayer(); err != nil {
 		return nil, 0, err
 	}
-	if size, err = p.layer(ctx, i, staged); err != nil {
+	if size, err = p.layer(ctx, i, from, staged); err != nil {
 		return nil, 0, errors.Join(err, staged.Abort())
 	}
 	return staged, size, nil
@@ -250,12 +263,12 @@ func (p *pull) stage(ctx context.Context, i int) (staged *layers.Staging, size i
 
 // layer downloads, checks, inflates and unpacks at once. The digest of the
 // blob is checked by the reader of the registry, that of the archive here.
-func (p *pull) layer(ctx context.Context, i int, staged *layers.Staging) (int64, error) {
+func (p *pull) layer(ctx context.Context, i int, from blobs, staged *layers.Staging) (int64, error) {
 	dir := int(staged.Dir.Fd())
 	if size, most := p.layers[i].Size, room(dir); size > most {
 		return 0, fmt.Errorf("it has %d bytes, more than the %d that are taken", size, most)
 	}
-	layer, err := p.img.LayerByDigest(p.layers[i].Digest)
+	layer, err := from.LayerByDigest(p.layers[i].Digest)
 	if err != nil {
 		return 0, err
 	}

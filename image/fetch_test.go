@@ -25,12 +25,6 @@ import (
 	"containers/rl/storage/layers"
 )
 
-type silent struct{}
-
-func (silent) Start(string, int64)   {}
-func (silent) Advance(string, int64) {}
-func (silent) Done(string, bool)     {}
-
 // layerFrom serves a blob under the digest of another and unpacks it.
 func layerFrom(t *testing.T, blob []byte, change func([]byte) []byte) error {
 	t.Helper()
@@ -70,7 +64,7 @@ func layerFrom(t *testing.T, blob []byte, change func([]byte) []byte) error {
 	defer frame.Close()
 	p := &pull{o: PullOptions{Progress: silent{}, SingleID: true}, img: oneLayer{served}, layers: []v1.Descriptor{{Digest: digest, Size: int64(len(blob)), MediaType: types.OCILayer}}, diffs: nil}
 	p.diffs = append(p.diffs, "sha256:none")
-	_, err = p.layer(context.Background(), 0, &layers.Staging{Dir: dir, Frame: frame})
+	_, err = p.layer(context.Background(), 0, p.img, &layers.Staging{Dir: dir, Frame: frame})
 	return err
 }
 

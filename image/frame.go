@@ -131,13 +131,25 @@ func (f *frameWriter) end(archive bool) (bool, error) {
 // Rebuild writes the archive that a layer came as: from its frame, and the
 // files in its directory.
 func Rebuild(ctx context.Context, w io.Writer, frame io.Reader, root int) error {
+	return rebuildFrame(ctx, w, frame, filesOf(root))
+}
+
+// fileContent writes as many bytes of a layer's file as were asked for.
+type fileContent func(w io.Writer, name string, size int64) error
+
+// filesOf is the content of the files below a directory.
+func filesOf(root int) fileContent {
+	buf := make([]byte, 256<<10)
+	return func(w io.Writer, name string, size int64) error { return copyFile(w, root, name, size, buf) }
+}
+
+func rebuildFrame(ctx context.Context, w io.Writer, frame io.Reader, files fileContent) error {
 	z, err := zstd.NewReader(frame, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(8<<20))
 	if err != nil {
 		return err
 	}
 	defer z.Close()
 	r := bufio.NewReaderSize(z, frameChunk)
-	buf := make([]byte, 256<<10)
 	for {
 		kind, err := r.ReadByte()
 		if errors.Is(err, io.EOF) {
@@ -157,7 +169,7 @@ func Rebuild(ctx context.Context, w io.Writer, frame io.Reader, root int) error 
 		case 'D':
 			_, err = io.CopyN(w, r, int64(n))
 		case 'F':
-			err = rebuildFile(w, r, root, int64(n), buf)
+			err = rebuildFile(w, r, int64(n), files)
 		default:
 			err = fmt.Errorf("unknown mark %q in the frame of a layer", kind)
 		}
@@ -168,7 +180,7 @@ func Rebuild(ctx context.Context, w io.Writer, frame io.Reader, root int) error 
 }
 
 // rebuildFile copies the content of a file, whose name the frame has next.
-func rebuildFile(w io.Writer, r *bufio.Reader, root int, size int64, buf []byte) error {
+func rebuildFile(w io.Writer, r *bufio.Reader, size int64, files fileContent) error {
 	n, err := binary.ReadUvarint(r)
 	if err != nil || n > unix.PathMax {
 		return errors.Join(errors.New("reading the frame of a layer: not a name"), err)
@@ -177,7 +189,11 @@ func rebuildFile(w io.Writer, r *bufio.Reader, root int, size int64, buf []byte)
 	if _, err := io.ReadFull(r, name); err != nil {
 		return err
 	}
-	fd, err := unix.Openat2(root, path.Clean(string(name)), &unix.OpenHow{Flags: unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC,
+	return files(w, string(name), size)
+}
+
+func copyFile(w io.Writer, root int, name string, size int64, buf []byte) error {
+	fd, err := unix.Openat2(root, path.Clean(name), &unix.OpenHow{Flags: unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS})
 	if err != nil {
 		return fmt.Errorf("opening %s: %w", name, err)

@@ -15,6 +15,7 @@ import (
 
 	"containers/rl/image/trust"
 	"containers/rl/storage"
+	"containers/rl/storage/shared"
 )
 
 // Progress hears of the layers of a pull, from several goroutines.
@@ -32,6 +33,7 @@ type PullOptions struct {
 	Progress Progress
 	SingleID bool
 	Tell     func(string) // hears what is tried; or nil
+	Shared   shared.Set   // stores whose layers need not be fetched
 	Access
 }
 

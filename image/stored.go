@@ -16,6 +16,7 @@ import (
 
 	"containers/rl/storage"
 	"containers/rl/storage/layers"
+	"containers/rl/storage/shared"
 )
 
 // stored is an image of the store, to be written elsewhere. Its reader is root
@@ -47,7 +48,27 @@ func openStored(ctx context.Context, d storage.Dirs, ref string) (_ *stored, err
 	if full, err := d.FullName(ref); err == nil {
 		s.names = []string{full}
 	}
-	diffs, err := parseDiffs(img.Config)
+	list, err := s.find(d)
+	if err != nil {
+		return nil, fmt.Errorf("image %s: %w", ref, err)
+	}
+	for _, l := range list {
+		s.layers = append(s.layers, storedLayer{l})
+	}
+	return s, s.settle(ctx)
+}
+
+// find gives the layers and the manifest, of our store or of another's.
+func (s *stored) find(d storage.Dirs) (list []layers.Layer, err error) {
+	if s.image.Store != "" {
+		there, err := shared.Read(s.image.Store, s.image.ID)
+		if err != nil {
+			return nil, err
+		}
+		s.manifest, err = there.Manifest()
+		return there.Layers, err
+	}
+	diffs, err := parseDiffs(s.config)
 	if err != nil {
 		return nil, err
 	}
@@ -55,17 +76,11 @@ func openStored(ctx context.Context, d storage.Dirs, ref string) (_ *stored, err
 	if err != nil {
 		return nil, err
 	}
-	list, err := records.LayersOf(d, diffs)
-	if err != nil {
-		return nil, fmt.Errorf("image %s: %w", ref, err)
-	}
-	for _, l := range list {
-		s.layers = append(s.layers, storedLayer{l})
-	}
-	if s.manifest, err = layers.Manifest(d, img.ID); err != nil {
+	if list, err = records.LayersOf(d, diffs); err != nil {
 		return nil, err
 	}
-	return s, s.settle(ctx)
+	s.manifest, err = layers.Manifest(d, s.image.ID)
+	return list, err
 }
 
 // Close lets go of the image.
@@ -90,7 +105,7 @@ func (s *stored) settle(ctx context.Context) error {
 	changed := false
 	for i := range s.layers {
 		l := &s.layers[i]
-		if l.Frame != "" {
+		if l.whole() {
 			continue
 		}
 		sum := sha256.New()
@@ -138,7 +153,7 @@ func (l storedLayer) open(ctx context.Context) io.ReadCloser {
 	return readerOf(ctx, func(ctx context.Context, w io.Writer) error {
 		sum := sha256.New()
 		write := l.rebuild
-		if l.Frame == "" {
+		if !l.whole() {
 			write = l.pack
 		}
 		if err := write(ctx, io.MultiWriter(w, sum)); err != nil {
@@ -151,13 +166,25 @@ func (l storedLayer) open(ctx context.Context) io.ReadCloser {
 	})
 }
 
+// whole says that the layer can be written as the archive that it came as.
+func (l storedLayer) whole() bool { return l.Frame != "" || l.Split != "" }
+
 func (l storedLayer) rebuild(ctx context.Context, w io.Writer) error {
-	frame, err := os.Open(l.Frame)
+	return l.within(func(root int) error { return l.assemble(ctx, w, filesOf(root)) })
+}
+
+// assemble writes the archive with files of this content.
+func (l storedLayer) assemble(ctx context.Context, w io.Writer, files fileContent) error {
+	name, write := l.Frame, rebuildFrame
+	if name == "" {
+		name, write = l.Split, rebuildSplit
+	}
+	frame, err := os.Open(name)
 	if err != nil {
 		return err
 	}
 	defer frame.Close()
-	return l.within(func(root int) error { return Rebuild(ctx, w, frame, root) })
+	return write(ctx, w, frame, files)
 }
 
 // pack makes an archive of the layer's files anew.

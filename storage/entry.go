@@ -57,8 +57,8 @@ type textField struct {
 	value *string
 }
 
-func (img *Image) texts() [3]textField {
-	return [...]textField{{"digest", &img.Digest}, {"user", &img.Settings.User}, {"workdir", &img.Settings.WorkingDir}}
+func (img *Image) texts() [4]textField {
+	return [...]textField{{"digest", &img.Digest}, {"user", &img.Settings.User}, {"workdir", &img.Settings.WorkingDir}, {"store", &img.Store}}
 }
 
 // unixNano: the zero time has no such number.

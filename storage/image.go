@@ -19,6 +19,7 @@ type Image struct {
 	Created  time.Time // zero when the image does not say
 	Settings Settings
 	Config   []byte // OCI image configuration, of which Settings are a part
+	Store    string // root of the read-only store of others that has the layers; "" is our own
 
 	entry *os.File // holds LOCK_SH, so that the image is not removed
 }

@@ -16,6 +16,7 @@ import (
 //	index/images/ID.image      an image; its lock says that someone uses it
 //	index/names/FULL-NAME     link to ../images/ID.image
 //	index/aliases/AS-TYPED    link to ../names/FULL-NAME
+//	index/shared/AS-TYPED     what a read-only store has under the name: see Remember
 //
 // Every change is one rename or one unlink.
 
@@ -35,8 +36,21 @@ func unescape(name string) string {
 }
 
 // Lookup finds an image by what the user typed: a name that was pulled, a full
-// name, or an id or its beginning. The image is not removed until it is closed.
+// name, or an id or its beginning. The image is not removed until it is closed,
+// unless it is another user's.
 func (d Dirs) Lookup(ref string) (*Image, error) {
+	img, err := d.lookup(ref)
+	if err != nil || img.Store == "" {
+		return img, err
+	}
+	if err := img.present(); err != nil {
+		img.Close()
+		return nil, err
+	}
+	return img, nil
+}
+
+func (d Dirs) lookup(ref string) (*Image, error) {
 	// No reference begins otherwise; the rest never meets "..", nor a file being made.
 	if ref == "" || ref[0] == '.' || ref[0] == '/' || strings.ContainsRune(ref, 0) {
 		return nil, noImage(ref)
@@ -50,6 +64,9 @@ func (d Dirs) Lookup(ref string) (*Image, error) {
 			return img, err
 		}
 	}
+	if img := d.adopted(ref, true); img != nil {
+		return img, nil
+	}
 	if id := strings.TrimPrefix(ref, "sha256:"); len(id) <= 64 && isHex(id) {
 		if img, err := d.byID(id); !errors.Is(err, ErrNoImage) {
 			return img, err
@@ -57,6 +74,9 @@ func (d Dirs) Lookup(ref string) (*Image, error) {
 	}
 	full, err := d.search(ref)
 	if err != nil {
+		if img := d.adopted(ref, false); img != nil && errors.Is(err, ErrNoImage) {
+			return img, nil
+		}
 		return nil, err
 	}
 	img, err := open(path.Join(d.names(), escape(full)))
@@ -125,6 +145,14 @@ func (d Dirs) hasDigest(id, digest string) bool {
 // candidates are the files that may hold ref, the surest first.
 func (d Dirs) candidates(ref string) []string {
 	list := []string{path.Join(d.aliases(), escape(ref))}
+	for _, name := range FullNames(ref) {
+		list = append(list, path.Join(d.names(), escape(name)))
+	}
+	return list
+}
+
+// FullNames are those that a name may stand for, the surest first.
+func FullNames(ref string) []string {
 	last := ref[strings.LastIndexByte(ref, '/')+1:]
 	if !strings.ContainsAny(last, ":@") {
 		ref += ":latest"
@@ -135,10 +163,7 @@ func (d Dirs) candidates(ref string) []string {
 	} else if first == "docker.io" && !strings.Contains(rest, "/") {
 		full = append(full, "docker.io/library/"+rest)
 	}
-	for _, name := range full {
-		list = append(list, path.Join(d.names(), escape(name)))
-	}
-	return list
+	return full
 }
 
 func isHex(text string) bool {
@@ -305,11 +330,22 @@ func (d Dirs) FullName(ref string) (string, error) {
 		}
 		return unescape(path.Base(file)), nil
 	}
+	if img := d.adopted(ref, true); img != nil {
+		img.Close()
+		return img.Names[0], nil
+	}
 	if id := strings.TrimPrefix(ref, "sha256:"); len(id) <= 64 && isHex(id) {
 		if img, err := d.byID(id); err == nil {
 			img.Close()
 			return "", noImage(ref)
 		}
 	}
-	return d.search(ref)
+	full, err := d.search(ref)
+	if errors.Is(err, ErrNoImage) {
+		if img := d.adopted(ref, false); img != nil {
+			img.Close()
+			return img.Names[0], nil
+		}
+	}
+	return full, err
 }

@@ -53,15 +53,10 @@ func (s *Store) PutImage(img Image) (*storage.Image, error) {
 		return nil, err
 	}
 	defer unlock()
-	entry := &storage.Image{ID: digest.FromBytes(img.Config).Encoded(), Digest: img.Digest.String(), Config: img.Config}
-	var config imagespec.Image
-	if err := json.Unmarshal(img.Config, &config); err != nil {
-		return nil, fmt.Errorf("reading the image configuration: %w", err)
+	entry, err := NewEntry(img.Config, img.Digest)
+	if err != nil {
+		return nil, err
 	}
-	if config.Created != nil {
-		entry.Created = *config.Created
-	}
-	entry.Settings = settings(config.Config)
 	if err := s.chain(entry, img.Layer); err != nil {
 		return nil, err
 	}
@@ -105,6 +100,20 @@ func syncFileSystem(dir string) error {
 		return &os.PathError{Op: "syncfs", Path: dir, Err: err}
 	}
 	return nil
+}
+
+// NewEntry makes the entry of an image, but for its layers, of its configuration.
+func NewEntry(text []byte, d digest.Digest) (*storage.Image, error) {
+	entry := &storage.Image{ID: digest.FromBytes(text).Encoded(), Digest: d.String(), Config: text}
+	var config imagespec.Image
+	if err := json.Unmarshal(text, &config); err != nil {
+		return nil, fmt.Errorf("reading the image configuration: %w", err)
+	}
+	if config.Created != nil {
+		entry.Created = *config.Created
+	}
+	entry.Settings = settings(config.Config)
+	return entry, nil
 }
 
 // settings copies what a start needs, so that it need not read the rest.

@@ -70,6 +70,7 @@ type Layer struct {
 	DiffID digest.Digest
 	Dir    string // what is in it
 	Frame  string // file that makes the archive whole; "" when there is none
+	Split  string // the same as containers/storage has it, of a store that is not ours; or ""
 	Size   int64  // of the archive
 	Blob   digest.Digest
 }

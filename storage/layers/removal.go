@@ -15,6 +15,11 @@ import (
 // ErrChildren says that other images are made of one that is to be removed.
 var ErrChildren = errors.New("image has dependent child images")
 
+// ReadOnly refuses to remove an image of a store of others, in podman's words.
+func ReadOnly(id, store string) error {
+	return fmt.Errorf("cannot remove read-only image %q: it is in the image store %s", id, store)
+}
+
 // RemovalOptions say which images go.
 type RemovalOptions struct {
 	Dirs    storage.Dirs
@@ -49,6 +54,10 @@ func (s *Store) RemoveImage(ref string, o RemovalOptions) (r Removed, err error)
 	names := known[img.ID]
 	full, nameErr := s.dirs.FullName(ref)
 	switch {
+	case img.Store != "" && nameErr == nil && slices.Contains(names, full): // the name alone is ours
+		return Removed{Untagged: []string{full}}, s.untag(img.ID, full)
+	case img.Store != "":
+		return r, ReadOnly(img.ID, img.Store)
 	case nameErr == nil && len(names) > 1:
 		return Removed{Untagged: []string{full}}, s.untag(img.ID, full)
 	case nameErr != nil && len(names) > 1 && !o.Force:

@@ -110,7 +110,7 @@ func (w World) setup(env *testscript.Env) error {
 	}
 	env.Setenv("PATH", filepath.Dir(w.RL)+":"+os.Getenv("PATH"))
 	// Of the world around, so that only ours counts: a script sets what it tests.
-	for _, name := range []string{"XDG_DATA_HOME", "XDG_CONFIG_HOME", "REGISTRY_AUTH_FILE", "CONTAINERS_REGISTRIES_CONF"} {
+	for _, name := range []string{"XDG_DATA_HOME", "XDG_CONFIG_HOME", "REGISTRY_AUTH_FILE", "CONTAINERS_REGISTRIES_CONF", "CONTAINERS_STORAGE_CONF", "STORAGE_OPTS", "STORAGE_DRIVER"} {
 		env.Vars = deleteVar(env.Vars, name)
 	}
 	before := mounts()
