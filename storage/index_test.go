@@ -174,7 +174,7 @@ func TestLookupBroken(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(d.images(), idA+suffix), []byte(`{"id":`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Lookup("a:1"); err == nil || !strings.Contains(err.Error(), "pull the image again") {
+	if _, err := d.Lookup("a:1"); err == nil || !strings.Contains(err.Error(), "rl system check --repair") {
 		t.Errorf("broken entry: %v", err)
 	}
 }
