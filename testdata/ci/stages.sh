@@ -139,6 +139,6 @@ scripts_as() {
   local lives=$soak
   [[ $1 == "$sub_user" ]] || lives=$((soak / 8)) # one soak in full is worth its minutes
   (cd "$fs/$1" && as "$1" RLTEST_RL="$work/bin/rl" RLTEST_REGISTRY="$registry" RLTEST_SCRIPTS="$work/script" RLTEST_SOAK="$lives" RLTEST_PAIRS="$pairs" RLTEST_CRASH="$crash" \
-    "$work/bin/rl.test" -test.v=test2json -test.timeout 45m -test.parallel 3 -test.run '^(TestScripts|TestTerminal)$') 2>&1 |
+    "$work/bin/rl.test" -test.v=test2json -test.timeout 20m -test.parallel 4 -test.run '^(TestScripts|TestTerminal)$') 2>&1 |
     "$work/bin/test2json" -t -p "$1"
 }

@@ -20,6 +20,6 @@ vm_case() {
   read -ra options < <(sed -n 's/^# options: //p' "$1")
   cat "$src/testdata/vm/cases/prelude" "$1" >"$script"
   cp -L "$work/bin/rl" "$work/vm-rl" && mkdir -p "$work/vm-files" && mv "$work/vm-rl" "$work/vm-files/rl" && mv "$script" "$work/vm-files/case" || return
-  "$src/testdata/vm/run" --cache "$work/vm" --timeout 480 "${options[@]}" \
+  "$src/testdata/vm/run" --cache "$work/vm" --timeout 240 "${options[@]}" \
     --copy "$work/vm-files/rl" --copy "$work/vm-files/case" -- bash ./case
 }

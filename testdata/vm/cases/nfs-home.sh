@@ -4,5 +4,4 @@
 ./rl run --rm --network none builtin echo hi >rl.out
 grep -qx hi rl.out || fail "the built-in image does not run"
 [[ $(./rl info -f '{{.Store.GraphDriverName}}') == vfs ]] || fail "info names another driver"
-[[ $(./rl run --rm --network none builtin sh -c 'rm /bin/date; [ ! -e /bin/date ] && echo gone') == gone ]] || fail "a file is still there"
-[[ ! $(./rl ps -aq) ]] || fail "a container is left"
+copied
