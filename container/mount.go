@@ -36,7 +36,7 @@ func (p *plan) mount(m specs.Mount) error {
 	classic, done := p.NewLabel(), p.NewLabel()
 	op := "mounting " + m.Type + " on"
 	p.create(op, m, o, classic)
-	p.move(op, m.Destination, classic)
+	p.attach(op, m.Destination, p.shared.mount).OrElse(classic)
 	p.Jump(done)
 	p.Mark(classic)
 	p.Do(op, m.Destination, unix.SYS_MOUNT, p.Str(m.Source), p.Str(target), p.Str(m.Type), userns.Int(o.flags), p.Str(strings.Join(o.data, ",")))
@@ -49,8 +49,7 @@ const typeShm = "shm"
 
 func (p *plan) sharedShm(m specs.Mount) error {
 	p.target(m.Destination, true)
-	p.Do("mounting", m.Source+" on "+m.Destination, unix.SYS_MOVE_MOUNT, userns.Int(p.join.shm), p.Str(""), userns.Int(p.shared.target), p.Str(""),
-		userns.Int(unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH))
+	p.attach("mounting", m.Source+" on "+m.Destination, p.join.shm)
 	return nil
 }
 
@@ -82,10 +81,10 @@ func (p *plan) create(op string, m specs.Mount, o options, classic userns.Label)
 	p.park(m.Destination, mount, p.shared.mount)
 }
 
-// move attaches the mount of shared.mount to the place of shared.target.
-func (p *plan) move(op, object string, classic userns.Label) {
-	p.Do(op, object, unix.SYS_MOVE_MOUNT, userns.Int(p.shared.mount), p.Str(""), userns.Int(p.shared.target), p.Str(""),
-		userns.Int(unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)).OrElse(classic)
+// attach moves a detached mount to the place of shared.target.
+func (p *plan) attach(op, object string, mount int) *userns.Step {
+	return p.Do(op, object, unix.SYS_MOVE_MOUNT, userns.Int(mount), p.Str(""), userns.Int(p.shared.target), p.Str(""),
+		userns.Int(unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH))
 }
 
 // tree is a copy of mounts that exist.
@@ -175,9 +174,9 @@ func (p *plan) part(source, within string) userns.Slot {
 // graft puts a tree on the place of shared.target.
 func (p *plan) graft(t tree) {
 	classic, done := p.NewLabel(), p.NewLabel()
-	rec, at := uintptr(0), uint(0)
+	at := uint(0)
 	if t.recursive {
-		rec, at = unix.MS_REC, unix.AT_RECURSIVE
+		at = unix.AT_RECURSIVE
 	}
 	step := func(s *userns.Step) *userns.Step {
 		if t.must {
@@ -194,9 +193,22 @@ func (p *plan) graft(t tree) {
 	case t.flags != 0 || t.propagation != 0:
 		step(p.setattr(t.object, p.shared.mount, at, t.flags, t.propagation))
 	}
-	p.move("binding", t.object, classic)
+	step(p.attach("attaching", t.object, p.shared.mount))
+	if t.must {
+		return
+	}
 	p.Jump(done)
 	p.Mark(classic)
+	p.classicBind(t)
+	p.Mark(done)
+}
+
+// classicBind is graft by mount(2), which takes the source by its name.
+func (p *plan) classicBind(t tree) {
+	rec := uintptr(0)
+	if t.recursive {
+		rec = unix.MS_REC
+	}
 	target := p.Str(fdPath(p.shared.target))
 	p.Do("binding", t.object, unix.SYS_MOUNT, p.Str(t.source), target, p.Str(""), userns.Int(unix.MS_BIND|rec), userns.Int(0))
 	if t.flags != 0 || t.propagation != 0 {
@@ -208,7 +220,6 @@ func (p *plan) graft(t tree) {
 	if t.propagation != 0 {
 		p.Do("setting the propagation of", t.object, unix.SYS_MOUNT, p.Str(""), target, p.Str(""), userns.Int(t.propagation|rec), userns.Int(0))
 	}
-	p.Mark(done)
 }
 
 // reopen makes shared.target the new mount: until now it is what lies below.

@@ -220,6 +220,5 @@ func (p *plan) narrow(place, within string) {
 	copied := p.Do("binding", within+" on "+place, unix.SYS_OPEN_TREE, part.Arg(), p.Str(""), userns.Int(unix.OPEN_TREE_CLONE|unix.O_CLOEXEC|unix.AT_EMPTY_PATH)).Save()
 	p.close(part)
 	p.park(place, copied, p.shared.mount)
-	p.Do("binding", within+" on "+place, unix.SYS_MOVE_MOUNT, userns.Int(p.shared.mount), p.Str(""), userns.Int(p.shared.target), p.Str(""),
-		userns.Int(unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH))
+	p.attach("attaching", within+" on "+place, p.shared.mount)
 }

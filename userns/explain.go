@@ -39,6 +39,9 @@ func explainStep(e *StepError, read func(string) string) []string {
 	if e.Err == unix.EINVAL && e.Op == "binding" {
 		return []string{"what is mounted below a source cannot be left out in a user namespace: bind it with the option rbind, which is the default"}
 	}
+	if e.Err == unix.EINVAL && e.Op == "attaching" {
+		return []string{"of what is bound and its place, one is a directory and the other a file"}
+	}
 	if e.Err == unix.EINVAL && cloning {
 		return []string{"the kernel has no user namespaces (CONFIG_USER_NS)"}
 	}
