@@ -87,7 +87,7 @@ func (o *Options) openVolumes(h Host, made bool) error {
 			}
 		}
 	}
-	places, fillings, err := o.places(h)
+	places, fillings, err := o.places()
 	if err == nil && len(places) > 0 {
 		err = o.fill(h, places, fillings)
 	}
@@ -276,10 +276,13 @@ func anonymousOf(d storage.Dirs, o *Options) (names []string) {
 	return names
 }
 
-// places are the directories that have to be filled or given to someone.
-func (o *Options) places(h Host) (places []FillPlace, fillings []*storage.Filling, err error) {
+// places are the directories that have to be filled or given to someone. The
+// volumes are in the order of their names: that is how all take the locks.
+func (o *Options) places() (places []FillPlace, fillings []*storage.Filling, err error) {
+	mounts := slices.Clone(o.Mounts)
+	slices.SortStableFunc(mounts, func(a, b specs.Mount) int { return strings.Compare(a.Source, b.Source) })
 	filled := map[string]bool{} // a volume in two places is filled for the first: its lock is taken once
-	for _, m := range o.Mounts {
+	for _, m := range mounts {
 		place := FillPlace{Data: m.Source, Path: m.Destination, Tree: slices.Contains(m.Options, "U") && (m.Type == TypeVolume || m.Type == "bind")}
 		var filling *storage.Filling
 		if m.Type == TypeVolume {
