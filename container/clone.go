@@ -52,6 +52,10 @@ func (i *Info) Clone(d storage.Dirs) (*Options, error) {
 func (o *Options) Enter(p *Pod) {
 	o.Pod = &Membership{ID: p.ID, Name: p.Name, Ends: p.ExitPolicy == ExitStop}
 	joins := p.Joins()
+	o.Joins = joins
+	if o.Network == NetworkJoined {
+		o.Network, o.Slirp = NetworkSlirp, netconfig.Default()
+	}
 	if joins == nil {
 		return
 	}
@@ -75,7 +79,6 @@ func (o *Options) Enter(p *Pod) {
 			o.DNS, o.DNSSearch, o.DNSOptions = nil, nil, nil
 		}
 	}
-	o.Joins = joins
 }
 
 // Follow has it join the clones of the containers that it joins and needs: clones

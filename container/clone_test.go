@@ -71,6 +71,25 @@ func TestEnter(t *testing.T) {
 	}
 }
 
+// Where the pod shares no network, or nothing, it has one of its own.
+func TestEnterAlone(t *testing.T) {
+	member := &Info{Entry: storage.Entry{ID: "infra"}}
+	member.Options.Pod = &Membership{Infra: true}
+	for _, test := range []struct {
+		pod  Pod
+		want *Joins
+	}{
+		{Pod{PodRecord: PodRecord{Share: []string{"uts"}}, Containers: []*Info{member}}, &Joins{User: "container:infra", UTS: "container:infra"}},
+		{Pod{PodRecord: PodRecord{Share: []string{"net"}}}, nil},
+	} {
+		o := &Options{Network: NetworkJoined, Joins: &Joins{User: "container:other", PID: "container:other", Network: "container:other"}}
+		o.Enter(&test.pod)
+		if want := (&Options{Slirp: netconfig.Default(), Pod: &Membership{}, Joins: test.want}); !reflect.DeepEqual(o, want) {
+			t.Errorf("%v: %+v, want %+v", test.pod.Share, o, want)
+		}
+	}
+}
+
 func TestInOrder(t *testing.T) {
 	made := func(id string, needs ...string) *Info {
 		i := &Info{Entry: storage.Entry{ID: id}}
