@@ -153,17 +153,15 @@ func openPlace(place container.FillPlace) (int, error) {
 // fillVolume copies what the image has at the place into a volume that has
 // nothing, and gives the volume the owner, mode and time of the image's directory.
 func fillVolume(from source, data int, place container.FillPlace, single bool) (answer byte, err error) {
-	err = from.copyTo(data, place, single)
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
-		if place.Chown && !single {
-			err = unix.Fchown(data, int(place.UID), int(place.GID))
-		} else {
-			err = nil
-		}
-		return container.FillEmpty, err
-	}
+	there, err := from.copyTo(data, place, single)
 	if err != nil {
 		return 0, err
+	}
+	if !there {
+		if place.Chown && !single {
+			err = unix.Fchown(data, int(place.UID), int(place.GID))
+		}
+		return container.FillEmpty, err
 	}
 	answer = container.FillEmpty
 	names, err := namesOf(data)
@@ -173,26 +171,34 @@ func fillVolume(from source, data int, place container.FillPlace, single bool) (
 	return answer, err
 }
 
-// copyTo copies what is at a place; ENOENT or ENOTDIR: there is no directory.
-func (s source) copyTo(data int, place container.FillPlace, single bool) error {
+// copyTo copies what is at a place, when a directory is there.
+func (s source) copyTo(data int, place container.FillPlace, single bool) (there bool, err error) {
 	if s.root >= 0 {
 		from, err := container.OpenIn(s.root, place.Path, unix.O_PATH|unix.O_DIRECTORY)
 		if err != nil {
-			return err
+			return false, unlessMissing(err)
 		}
 		defer unix.Close(from)
-		return copyTreeTo(from, data, single, place.Chown)
+		return true, copyTreeTo(from, data, single, place.Chown)
 	}
 	stack, err := s.stack.Sub(place.Path)
 	if err != nil {
-		return err
+		return false, unlessMissing(err)
 	}
 	defer stack.Close()
 	unix.Umask(0)
 	if place.Chown {
-		return stack.Copy(data)
+		return true, stack.Copy(data)
 	}
-	return stack.CopyInside(data)
+	return true, stack.CopyInside(data)
+}
+
+// unlessMissing: that a directory is not there is no error.
+func unlessMissing(err error) error {
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
+		return nil
+	}
+	return err
 }
 
 // namesOf lists a directory from its beginning.
