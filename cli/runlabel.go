@@ -104,7 +104,7 @@ func (l *labelRun) command(host container.Host, label string, more []string) ([]
 // label is the value of an image's label, and the image is brought if need be.
 // Upper and lower case are the same, as to podman.
 func (l *labelRun) label(host container.Host, name string) (string, error) {
-	img, err := host.Dirs.Lookup(l.image)
+	img, err := lookup(host, l.image)
 	if errors.Is(err, storage.ErrNoImage) && l.pull {
 		l.Refs = []string{l.image}
 		if err = l.start(host); err == nil {
