@@ -60,9 +60,10 @@ var remarks = map[string][]string{
 	"container runlabel": {
 		"",
 		"The command runs as you, outside of any container: use it for images that you",
-		"trust, and look at it before with --display. podman and docker in it are rl; other",
-		"programs are found by PATH. The status is the command's. In its words, IMAGE,",
-		"$IMAGE and ${IMAGE} stand for the image, and so do NAME, PWD, OPT1, OPT2, OPT3.",
+		"trust, and look at it before with --display. Its first word, podman or docker, is rl;",
+		"other programs are found by PATH. The status is the command's. IMAGE and NAME as",
+		"words of their own or after =, and $IMAGE, $NAME, $PWD, $OPT1, $OPT2 and $OPT3",
+		"anywhere, also with braces, stand for what they are called; $GLOBAL_OPTS for nothing.",
 	},
 	"init": {
 		"",
