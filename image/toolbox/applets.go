@@ -5,14 +5,9 @@ import (
 	"github.com/u-root/u-root/pkg/core/base64"
 	"github.com/u-root/u-root/pkg/core/cat"
 	"github.com/u-root/u-root/pkg/core/chmod"
-	"github.com/u-root/u-root/pkg/core/cp"
 	"github.com/u-root/u-root/pkg/core/find"
-	"github.com/u-root/u-root/pkg/core/gzip"
-	"github.com/u-root/u-root/pkg/core/ls"
-	"github.com/u-root/u-root/pkg/core/mkdir"
 	"github.com/u-root/u-root/pkg/core/mktemp"
 	"github.com/u-root/u-root/pkg/core/mv"
-	"github.com/u-root/u-root/pkg/core/rm"
 	"github.com/u-root/u-root/pkg/core/shasum"
 	"github.com/u-root/u-root/pkg/core/tar"
 	"github.com/u-root/u-root/pkg/core/touch"
@@ -27,12 +22,10 @@ type row struct {
 // table of all applets but the shell, which needs its own exit codes.
 func table() []row {
 	return []row{
-		{"base64", uroot(base64.New)}, {"cat", uroot(cat.New)}, {"chmod", uroot(chmod.New)}, {"cp", uroot(cp.New)},
-		{"find", uroot(find.New)}, {"gunzip", uroot(func() core.Command { return gzip.New("gunzip") })},
-		{"gzip", uroot(func() core.Command { return gzip.New("gzip") })}, {"ls", uroot(ls.New)}, {"mkdir", uroot(mkdir.New)},
-		{"mktemp", uroot(mktemp.New)}, {"mv", uroot(mv.New)}, {"rm", uroot(rm.New)}, {"sha256sum", sha256sum},
-		{"tar", uroot(tar.New)}, {"touch", uroot(touch.New)}, {"xargs", uroot(xargs.New)},
-		{"zcat", uroot(func() core.Command { return gzip.New("gzcat") })},
+		{"base64", uroot(base64.New)}, {"cat", uroot(cat.New)}, {"chmod", uroot(chmod.New)}, {"cp", copyFiles},
+		{"find", strict(find.New)}, {"gunzip", gzipTool("gunzip", "d")}, {"gzip", gzipTool("gzip", "")}, {"ls", list}, {"mkdir", makeDirs},
+		{"mktemp", uroot(mktemp.New)}, {"mv", uroot(mv.New)}, {"rm", remove}, {"sha256sum", sha256sum},
+		{"tar", uroot(tar.New)}, {"touch", uroot(touch.New)}, {"xargs", uroot(xargs.New)}, {"zcat", gzipTool("zcat", "cdf")},
 
 		{"basename", basename}, {"date", date}, {"dirname", dirname}, {"echo", echo}, {"env", env}, {"false", func(stdio, []string) error { return status(1) }},
 		{"head", head}, {"hostname", hostname}, {"id", id}, {"kill", kill}, {"ln", link}, {"ps", ps}, {"pwd", pwd},

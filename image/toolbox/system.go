@@ -126,7 +126,7 @@ func id(std stdio, args []string) error {
 	return err
 }
 
-func kill(_ stdio, args []string) error {
+func kill(std stdio, args []string) error {
 	number := unix.SIGTERM
 	if len(args) > 0 && strings.HasPrefix(args[0], "-") {
 		name := strings.TrimPrefix(strings.ToUpper(args[0][1:]), "SIG")
@@ -137,17 +137,16 @@ func kill(_ stdio, args []string) error {
 		}
 		args = args[1:]
 	}
-	var failed []error
-	for _, arg := range args {
+	if len(args) == 0 {
+		return usageError("kill [-SIGNAL] PID...")
+	}
+	return each(std, "kill", args, func(arg string) error {
 		pid, err := strconv.Atoi(arg)
 		if err == nil {
 			err = unix.Kill(pid, number)
 		}
-		if err != nil {
-			failed = append(failed, fmt.Errorf("%s: %w", arg, err))
-		}
-	}
-	return errors.Join(failed...)
+		return err
+	})
 }
 
 func link(_ stdio, args []string) error {
@@ -224,14 +223,11 @@ func readlink(std stdio, args []string) error {
 	return err
 }
 
-func rmdir(_ stdio, args []string) error {
-	var failed []error
-	for _, dir := range args {
-		if err := unix.Rmdir(dir); err != nil {
-			failed = append(failed, fmt.Errorf("%s: %w", dir, err))
-		}
+func rmdir(std stdio, args []string) error {
+	if len(args) == 0 {
+		return usageError("rmdir DIRECTORY...")
 	}
-	return errors.Join(failed...)
+	return each(std, "rmdir", args, unix.Rmdir)
 }
 
 func sleep(_ stdio, args []string) error {

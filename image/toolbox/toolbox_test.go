@@ -2,6 +2,7 @@ package toolbox
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,6 +61,74 @@ func TestApplets(t *testing.T) {
 		words := strings.Fields(c.command)
 		got, code := run(t, c.input, words[0], words[1:]...)
 		if got != c.want || code != c.code {
+			t.Errorf("%s: %q, status %d; want %q, %d", c.command, got, code, c.want, c.code)
+		}
+	}
+}
+
+// What failed is said, and seen by the status; what comes after it is done.
+func TestFailures(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := errors.Join(os.Mkdir("d", 0o755), os.WriteFile("d/g", nil, 0o600), os.WriteFile("f", []byte("text\n"), 0o600), os.WriteFile("bad.gz", []byte("nonsense"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		command, want string
+		code          int
+	}{
+		{"ls none", "ls: none: No such file or directory\n", 1},
+		{"ls f none", "ls: none: No such file or directory\nf\n", 1},
+		{"ls -l none", "ls: none: No such file or directory\n", 1},
+		{"ls -R none", "ls: none: No such file or directory\n", 1},
+		{"ls -a d", ".\ng\n", 0},
+		{"ls -d d", "d\n", 0},
+		{"cat none", "cat: open none: no such file or directory\n", 1},
+		{"cp none x", "cp: stat none: no such file or directory\n", 1},
+		{"cp none f d", "cp: stat none: no such file or directory\n", 1},
+		{"cat d/f", "text\n", 0},
+		{"cp f d none", "cp: target \"none\" is not a directory\n", 1},
+		{"cp d x", "cp: -r not specified, omitting directory d\n", 1},
+		{"mv none x", "mv: rename none x: no such file or directory\n", 1},
+		{"mkdir d", "mkdir: d: File exists\n", 1},
+		{"mkdir none/x new", "mkdir: none/x: No such file or directory\n", 1},
+		{"mkdir -p d new/a/b", "", 0},
+		{"mkdir -p f/x", "mkdir: f/x: Not a directory\n", 1},
+		{"mkdir -pm 750 new/c", "", 0},
+		{"rm none d new/c", "rm: none: No such file or directory\nrm: d: Is a directory\nrm: new/c: Is a directory\n", 1},
+		{"rm -f none d", "rm: d: Is a directory\n", 1},
+		{"rm -f none", "", 0},
+		{"rm", "rm: usage: rm [-rRfiv] FILE...\n", 2},
+		{"rm -f", "", 0},
+		{"rmdir new/a/b none", "rmdir: none: No such file or directory\n", 1},
+		{"rm -rv new", "removed 'new'\n", 0},
+		{"touch none/x", "touch: open none/x: no such file or directory\n", 1},
+		{"chmod 600 none", "chmod none: no such file or directory\nchmod: chmod none: no such file or directory\n", 1},
+		{"ln none x", "ln: link none x: no such file or directory\n", 1},
+		{"readlink none", "", 1},
+		{"find none", "none: lstat none: no such file or directory\n", 1},
+		{"find d -name g", "d/g\n", 0},
+		{"tar -tf none", "tar: open none: no such file or directory\n", 1},
+		{"sha256sum none", "sha256sum: open none: no such file or directory\n", 1},
+		{"head none", "head: open none: no such file or directory\n", 1},
+		{"tail none", "tail: open none: no such file or directory\n", 1},
+		{"wc none", "wc: open none: no such file or directory\n", 1},
+		{"tee none/x", "tee: open none/x: no such file or directory\n", 1},
+		{"kill none", "kill: none: strconv.Atoi: parsing \"none\": invalid syntax\n", 1},
+		{"gzip none", "gzip: none: No such file or directory\n", 1},
+		{"gunzip bad.gz", "gunzip: bad.gz: unexpected EOF\n", 1},
+		{"zcat bad.gz", "zcat: bad.gz: unexpected EOF\n", 1},
+		{"ls bad", "ls: bad: No such file or directory\n", 1},
+		{"gunzip f", "gunzip: f: unknown suffix\n", 1},
+		{"gzip -k f", "", 0},
+		{"gzip f", "gzip: f: File exists\n", 1},
+		{"gzip -t f.gz", "", 0},
+		{"zcat f.gz", "text\n", 0},
+		{"rm f", "", 0},
+		{"gunzip -v f.gz", "f.gz to f\n", 0},
+		{"ls", "bad.gz\nd\nf\n", 0},
+	} {
+		words := strings.Fields(c.command)
+		if got, code := run(t, "", words[0], words[1:]...); got != c.want || code != c.code {
 			t.Errorf("%s: %q, status %d; want %q, %d", c.command, got, code, c.want, c.code)
 		}
 	}
