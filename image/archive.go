@@ -313,11 +313,13 @@ func (img *archived) LayerByDigest(h v1.Hash) (v1.Layer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return archivedLayer{hash: h, r: r}, nil
+	i := slices.IndexFunc(img.layers, func(l v1.Descriptor) bool { return l.Digest == h })
+	return archivedLayer{hash: h, kind: img.layers[i].MediaType, r: r}, nil
 }
 
 type archivedLayer struct {
 	hash v1.Hash
+	kind types.MediaType
 	r    *io.SectionReader
 }
 
@@ -326,4 +328,4 @@ func (l archivedLayer) DiffID() (v1.Hash, error)             { return l.hash, ni
 func (l archivedLayer) Compressed() (io.ReadCloser, error)   { return io.NopCloser(l.r), nil }
 func (l archivedLayer) Uncompressed() (io.ReadCloser, error) { return inflate(l.r, "") }
 func (l archivedLayer) Size() (int64, error)                 { return l.r.Size(), nil }
-func (l archivedLayer) MediaType() (types.MediaType, error)  { return types.OCIUncompressedLayer, nil }
+func (l archivedLayer) MediaType() (types.MediaType, error)  { return l.kind, nil }

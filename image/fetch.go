@@ -274,6 +274,10 @@ func (p *pull) layer(ctx context.Context, i int, from blobs, staged *layers.Stag
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	kind, err := layer.MediaType() // as it lies there: a layer of another store is not compressed as the registry's is
+	if err != nil {
+		return 0, err
+	}
 	body, err := layer.Compressed()
 	if err != nil {
 		return 0, err
@@ -284,7 +288,7 @@ func (p *pull) layer(ctx context.Context, i int, from blobs, staged *layers.Stag
 	defer context.AfterFunc(ctx, shut)()
 	watched := newWatch(body, cancel, func(n int64) { p.o.Progress.Advance(p.layers[i].Digest.String(), n) })
 	defer watched.stop()
-	plain, err := inflate(watched, string(p.layers[i].MediaType))
+	plain, err := inflate(watched, string(kind))
 	if err != nil {
 		return 0, cause(ctx, err)
 	}
