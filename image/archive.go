@@ -28,6 +28,7 @@ type LoadOptions struct {
 	Dirs     storage.Dirs
 	Progress Progress
 	SingleID bool
+	Path     string // of the file or directory, absolute and without links: the policy may tell by it; "" for what has none
 	Policy   string // signature policy instead of the usual ones
 }
 
@@ -57,7 +58,7 @@ func Load(ctx context.Context, o LoadOptions) (list []Loaded, err error) {
 	if images, err = o.wanted(images); err != nil {
 		return nil, err
 	}
-	if err := trustedFile(o.Policy, a.transport(), o.Dir); err != nil {
+	if err := trustedFile(o.Policy, a.transport(), o.Path); err != nil {
 		return nil, err
 	}
 	store, err := layers.Open(o.Dirs)

@@ -126,6 +126,16 @@ func (p *Policy) For(transport, name string) (list []Requirement, scope string) 
 	return p.Default, "default"
 }
 
+// names says whether the policy tells images of a transport apart.
+func (p *Policy) names(transport string) bool {
+	for scope := range p.Transports[transport] {
+		if scope != "" {
+			return true
+		}
+	}
+	return false
+}
+
 // scopesOf an image, the longest first. docker: HOST/A/B:TAG, HOST/A/B, HOST/A,
 // HOST, *.DOMAIN for each domain of the host. Others: the path and those above.
 func scopesOf(transport, name string) (list []string) {

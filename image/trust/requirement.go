@@ -129,7 +129,7 @@ type Signature struct {
 // Image is what a policy is asked about.
 type Image struct {
 	Transport string
-	Name      string   // docker: full, with a tag or digest; others: the path
+	Name      string   // docker: full, with a tag or digest; others: the path, "" for what has none
 	Digests   []string // of the manifest; and of the index that it was found in, which names it
 	// Signatures fetches those of one digest. Nil: the transport has none.
 	Signatures func(digest string) ([]Signature, error)
@@ -139,6 +139,9 @@ type Image struct {
 func (p *Policy) Check(img Image) error {
 	if p == nil {
 		return nil
+	}
+	if img.Name == "" && p.names(img.Transport) {
+		return &Refusal{p.Path, img.Transport, "", errors.New("it is told by its path there: rl load --input FILE")}
 	}
 	list, scope := p.For(img.Transport, img.Name)
 	for _, r := range list {
@@ -156,7 +159,11 @@ type Refusal struct {
 }
 
 func (r *Refusal) Error() string {
-	return fmt.Sprintf("the signature policy %s (%s) does not let %s be used: %v", r.Policy, r.Scope, r.Image, r.Reason)
+	what := r.Image
+	if what == "" {
+		what = "an archive without a path"
+	}
+	return fmt.Sprintf("the signature policy %s (%s) does not let %s be used: %v", r.Policy, r.Scope, what, r.Reason)
 }
 
 func (r *Refusal) Unwrap() error { return r.Reason }

@@ -199,6 +199,27 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestPaths: what has no path may be what the policy refuses by its path.
+func TestPaths(t *testing.T) {
+	p, err := Parse([]byte(`{"default":[{"type":"insecureAcceptAnything"}],"transports":{"dir":{"":[{"type":"reject"}]},"oci-archive":{"/a/b":[{"type":"reject"}],"/a/b/c":[{"type":"insecureAcceptAnything"}]}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ transport, name, says string }{
+		{"oci-archive", "/a/b/c", ""},
+		{"oci-archive", "/a/bc", ""},
+		{"oci-archive", "/a/b/d", "(oci-archive: /a/b) does not let /a/b/d be used: it is rejected"},
+		{"oci-archive", "", "(oci-archive) does not let an archive without a path be used: it is told by its path there"},
+		{"docker-archive", "", ""},
+		{"dir", "/a", "it is rejected"},
+	} {
+		err := p.Check(Image{Transport: test.transport, Name: test.name})
+		if test.says == "" && err != nil || test.says != "" && (err == nil || !strings.Contains(err.Error(), test.says)) {
+			t.Errorf("%s %q: %v, want %q", test.transport, test.name, err, test.says)
+		}
+	}
+}
+
 // TestSave: what is written is read again, and is what was meant.
 func TestSave(t *testing.T) {
 	home := t.TempDir()
