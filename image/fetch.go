@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash"
@@ -20,7 +19,6 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/klauspost/pgzip"
 	"github.com/opencontainers/go-digest"
-	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/ulikunitz/xz"
 	"golang.org/x/sync/errgroup"
 
@@ -120,23 +118,16 @@ func configuration(img v1.Image, platform string) (raw []byte, diffs []digest.Di
 	if raw, err = img.RawConfigFile(); err != nil {
 		return nil, nil, err
 	}
-	diffs, err = parseConfiguration(raw, platform)
-	return raw, diffs, err
-}
-
-func parseConfiguration(raw []byte, platform string) (diffs []digest.Digest, err error) {
-	var config imagespec.Image
-	if err := json.Unmarshal(raw, &config); err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
-	}
-	want, err := parsePlatform(platform)
+	other, err := OtherPlatform(raw, platform)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if config.Architecture != "" && config.Architecture != want.Architecture {
-		return nil, fmt.Errorf("the image is for platform %s/%s, not %s", config.OS, config.Architecture, want.String())
+	if other != "" {
+		want, _ := parsePlatform(platform)
+		return nil, nil, fmt.Errorf("the image is for platform %s, not %s", other, want.String())
 	}
-	return parseDiffs(raw)
+	diffs, err = parseDiffs(raw)
+	return raw, diffs, err
 }
 
 // blobs are the layers of an image in a registry, an archive or another store.
