@@ -135,7 +135,7 @@ type Image struct {
 	Signatures func(digest string) ([]Signature, error)
 }
 
-// Check is nil when the policy takes the image.
+// Check is nil when the policy takes the image, and a Refusal when it does not.
 func (p *Policy) Check(img Image) error {
 	if p == nil {
 		return nil
@@ -145,12 +145,21 @@ func (p *Policy) Check(img Image) error {
 	}
 	list, scope := p.For(img.Transport, img.Name)
 	for _, r := range list {
-		if err := r.check(img); err != nil {
+		err := r.check(img)
+		if errors.As(err, &unfetched{}) {
+			return err
+		}
+		if err != nil {
 			return &Refusal{p.Path, scopeText(img.Transport, scope), img.Name, err}
 		}
 	}
 	return nil
 }
+
+// unfetched says that nothing is known of the signatures: another place may have them.
+type unfetched struct{ error }
+
+func (u unfetched) Unwrap() error { return u.error }
 
 // Refusal is the error of an image that the policy does not take.
 type Refusal struct {
@@ -200,7 +209,7 @@ func (r *Requirement) signed(img Image, keys []key) error {
 	for _, digest := range img.Digests {
 		list, err := img.Signatures(digest)
 		if err != nil {
-			return fmt.Errorf("fetching signatures: %w", err)
+			return unfetched{fmt.Errorf("fetching signatures: %w", err)}
 		}
 		for _, s := range list {
 			err := r.holds(s, keys, img.Name, digest)

@@ -202,6 +202,10 @@ func TestCheck(t *testing.T) {
 		if says == "" && err != nil || says != "" && (err == nil || !strings.Contains(err.Error(), says)) {
 			t.Errorf("%s: %v, want %q", requirement, err, says)
 		}
+		var refusal *Refusal
+		if errors.As(err, &refusal) != (says != "" && !errors.Is(err, unreachable)) {
+			t.Errorf("%s: %T: what could not be fetched is not refused by the policy", requirement, err)
+		}
 	}
 	if err := (*Policy)(nil).Check(Image{}); err != nil {
 		t.Errorf("no policy: %v", err)
