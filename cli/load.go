@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/term"
 
@@ -16,7 +17,7 @@ import (
 // loadRequest is what to load, and how to tell of it.
 type loadRequest struct {
 	Dir, Only, Name string // see image.LoadOptions
-	Policy          string
+	Path, Policy    string
 	IDs             bool   // print ids alone, as pull does
 	From            string // as it was given
 	Dirs            storage.Dirs
@@ -51,10 +52,14 @@ func (r imageRequest) loadFrom(s Streams, from string) error {
 	}
 	r.Load.Dirs, r.Load.From = host.Dirs, from
 	if from != "-" && !image.IsURL(from) {
+		if from, err = realPath(from); err != nil {
+			return err
+		}
 		info, err := os.Stat(from)
 		if err != nil {
 			return err
 		}
+		r.Load.Path = from
 		if info.IsDir() {
 			r.Load.Dir = from
 			return r.run(host, nil, nil)
@@ -68,10 +73,19 @@ func (r imageRequest) loadFrom(s Streams, from string) error {
 	return r.run(host, file, nil)
 }
 
+// realPath is what policies name: absolute, and without links.
+func realPath(name string) (string, error) {
+	name, err := filepath.Abs(name)
+	if err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(name)
+}
+
 func (r imageRequest) loadInside(ctx context.Context, s Streams) error {
 	printer := newProgress(s.Err, r.Quiet)
 	l := r.Load
-	list, err := image.Load(ctx, image.LoadOptions{File: s.In, Dir: l.Dir, Only: l.Only, Name: l.Name, Dirs: l.Dirs, Progress: printer, SingleID: r.SingleID, Policy: l.Policy})
+	list, err := image.Load(ctx, image.LoadOptions{File: s.In, Dir: l.Dir, Only: l.Only, Name: l.Name, Dirs: l.Dirs, Progress: printer, SingleID: r.SingleID, Path: l.Path, Policy: l.Policy})
 	printer.Close()
 	for _, img := range list {
 		happened(l.Dirs, "image", "loadfromarchive", img.ID, l.From)

@@ -1,9 +1,9 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -12,6 +12,7 @@ import (
 	"text/tabwriter"
 
 	"containers/rl/cli/flags"
+	"containers/rl/cli/start"
 	"containers/rl/image/trust"
 )
 
@@ -25,13 +26,16 @@ type imageTrust struct {
 
 func imageTrustFlags(f *flags.Set) func(Streams, []string) error {
 	var c imageTrust
-	f.BoolVar(&c.raw, "raw", false, "as policy.json has it")
+	f.BoolVar(&c.raw, "raw", false, "policy.json as it is")
 	f.BoolVarP(&c.json, "json", "j", false, "for programs")
-	f.BoolVar(&c.plain, "noheading", false, "leave out the head of the table")
+	f.BoolVarP(&c.plain, "noheading", "n", false, "leave out the head of the table")
 	f.StringVarP(&c.kind, "type", "t", trust.GPG, "of set: accept, reject or sigstoreSigned")
 	f.StringArrayVarP(&c.keys, "pubkeysfile", "f", nil, "of set: a public key, for sigstoreSigned")
 	f.StringVar(&c.policy, "policypath", "", "file with the policy, instead of policy.json")
 	return func(s Streams, args []string) error {
+		if _, err := start.Directories(); err != nil { // HOME
+			return err
+		}
 		switch {
 		case len(args) == 2 && args[0] == "set":
 			return c.set(args[1])
@@ -73,17 +77,16 @@ func (c *imageTrust) show(s Streams, scopes []string) error {
 		p = &trust.Policy{Default: []trust.Requirement{{Type: trust.Accept}}}
 	}
 	if c.raw {
-		text, err := json.MarshalIndent(p, "", "    ")
-		if err == nil {
-			_, err = fmt.Fprintf(s.Out, "%s\n", text)
-		}
-		return err
+		return printPolicy(s.Out, p)
 	}
 	rows := trustRows(p)
 	if len(scopes) > 0 {
 		rows = slices.DeleteFunc(rows, func(r trustRow) bool { return r.RepoName != scopes[0] })
 		if len(rows) == 0 {
-			return fmt.Errorf("no policy for %s: %s has its default", scopes[0], p.Path)
+			if p.Path == "" {
+				return fmt.Errorf("no policy for %s: there is no policy.json, all images are taken", scopes[0])
+			}
+			return fmt.Errorf("no policy for %s: the default of %s is for it", scopes[0], p.Path)
 		}
 	}
 	if c.json {
@@ -97,6 +100,18 @@ func (c *imageTrust) show(s Streams, scopes []string) error {
 		fmt.Fprintln(table, strings.Join([]string{r.Transport, r.RepoName, r.Type, r.ID, r.Store}, "\t"))
 	}
 	return table.Flush()
+}
+
+// printPolicy prints the file, or what is the policy without one.
+func printPolicy(out io.Writer, p *trust.Policy) error {
+	if p.Path == "" {
+		return printJSON(out, p)
+	}
+	text, err := os.ReadFile(p.Path)
+	if err == nil {
+		_, err = out.Write(text)
+	}
+	return err
 }
 
 func trustRows(p *trust.Policy) []trustRow {

@@ -28,6 +28,7 @@ type LoadOptions struct {
 	Dirs     storage.Dirs
 	Progress Progress
 	SingleID bool
+	Path     string // of the file or directory, absolute and without links: the policy may tell by it; "" for what has none
 	Policy   string // signature policy instead of the usual ones
 }
 
@@ -57,7 +58,7 @@ func Load(ctx context.Context, o LoadOptions) (list []Loaded, err error) {
 	if images, err = o.wanted(images); err != nil {
 		return nil, err
 	}
-	if err := trustedFile(o.Policy, a.transport(), o.Dir); err != nil {
+	if err := trustedFile(o.Policy, a.transport(), o.Path); err != nil {
 		return nil, err
 	}
 	store, err := layers.Open(o.Dirs)
@@ -313,11 +314,13 @@ func (img *archived) LayerByDigest(h v1.Hash) (v1.Layer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return archivedLayer{hash: h, r: r}, nil
+	i := slices.IndexFunc(img.layers, func(l v1.Descriptor) bool { return l.Digest == h })
+	return archivedLayer{hash: h, kind: img.layers[i].MediaType, r: r}, nil
 }
 
 type archivedLayer struct {
 	hash v1.Hash
+	kind types.MediaType
 	r    *io.SectionReader
 }
 
@@ -326,4 +329,4 @@ func (l archivedLayer) DiffID() (v1.Hash, error)             { return l.hash, ni
 func (l archivedLayer) Compressed() (io.ReadCloser, error)   { return io.NopCloser(l.r), nil }
 func (l archivedLayer) Uncompressed() (io.ReadCloser, error) { return inflate(l.r, "") }
 func (l archivedLayer) Size() (int64, error)                 { return l.r.Size(), nil }
-func (l archivedLayer) MediaType() (types.MediaType, error)  { return types.OCIUncompressedLayer, nil }
+func (l archivedLayer) MediaType() (types.MediaType, error)  { return l.kind, nil }

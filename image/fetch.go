@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash"
@@ -20,7 +19,6 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/klauspost/pgzip"
 	"github.com/opencontainers/go-digest"
-	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/ulikunitz/xz"
 	"golang.org/x/sync/errgroup"
 
@@ -120,23 +118,16 @@ func configuration(img v1.Image, platform string) (raw []byte, diffs []digest.Di
 	if raw, err = img.RawConfigFile(); err != nil {
 		return nil, nil, err
 	}
-	diffs, err = parseConfiguration(raw, platform)
-	return raw, diffs, err
-}
-
-func parseConfiguration(raw []byte, platform string) (diffs []digest.Digest, err error) {
-	var config imagespec.Image
-	if err := json.Unmarshal(raw, &config); err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
-	}
-	want, err := parsePlatform(platform)
+	other, err := OtherPlatform(raw, platform)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if config.Architecture != "" && config.Architecture != want.Architecture {
-		return nil, fmt.Errorf("the image is for platform %s/%s, not %s", config.OS, config.Architecture, want.String())
+	if other != "" {
+		want, _ := parsePlatform(platform)
+		return nil, nil, fmt.Errorf("the image is for platform %s, not %s", other, want.String())
 	}
-	return parseDiffs(raw)
+	diffs, err = parseDiffs(raw)
+	return raw, diffs, err
 }
 
 // blobs are the layers of an image in a registry, an archive or another store.
@@ -274,6 +265,10 @@ func (p *pull) layer(ctx context.Context, i int, from blobs, staged *layers.Stag
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	kind, err := layer.MediaType() // as it lies there: a layer of another store is not compressed as the registry's is
+	if err != nil {
+		return 0, err
+	}
 	body, err := layer.Compressed()
 	if err != nil {
 		return 0, err
@@ -284,7 +279,7 @@ func (p *pull) layer(ctx context.Context, i int, from blobs, staged *layers.Stag
 	defer context.AfterFunc(ctx, shut)()
 	watched := newWatch(body, cancel, func(n int64) { p.o.Progress.Advance(p.layers[i].Digest.String(), n) })
 	defer watched.stop()
-	plain, err := inflate(watched, string(p.layers[i].MediaType))
+	plain, err := inflate(watched, string(kind))
 	if err != nil {
 		return 0, cause(ctx, err)
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/opencontainers/go-digest"
 
 	"containers/rl/storage/layers"
 )
@@ -71,6 +72,26 @@ func layerFrom(t *testing.T, blob []byte, change func([]byte) []byte) error {
 type oneLayer struct{ layer v1.Layer }
 
 func (o oneLayer) LayerByDigest(v1.Hash) (v1.Layer, error) { return o.layer, nil }
+
+// TestLayerOfAnotherStore: it is not compressed, whatever the registry's has.
+func TestLayerOfAnotherStore(t *testing.T) {
+	plain := archive(t, entry{name: "f", kind: tar.TypeReg, body: "x"})
+	hash := v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("0", 64)}
+	dir, err := os.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	frame, err := os.Create(filepath.Join(t.TempDir(), "frame"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer frame.Close()
+	p := &pull{o: PullOptions{Progress: silent{}, SingleID: true}, layers: []v1.Descriptor{{Digest: hash, Size: 1 << 20, MediaType: types.OCILayer}}, diffs: []digest.Digest{digest.FromBytes(plain)}}
+	if size, err := p.layer(context.Background(), 0, oneLayer{static.NewLayer(plain, types.OCIUncompressedLayer)}, &layers.Staging{Dir: dir, Frame: frame}); err != nil || size != int64(len(plain)) {
+		t.Errorf("%d bytes, %v", size, err)
+	}
+}
 
 // A registry that sends something else is told by the digest, and ends the pull.
 func TestLayerIsVerified(t *testing.T) {

@@ -314,6 +314,7 @@ func TestHostileRegistry(t *testing.T) {
 	t.Setenv("HOME", t.TempDir())
 	one := configOf(sum(emptyLayer))
 	good := manifestOf(one, layersOf(sum(emptyLayer), 1024))
+	windows := strings.Replace(one, `"linux"`, `"windows"`, 1)
 	large := fmt.Sprintf(`{"schemaVersion":2,"config":{"mediaType":%q,"digest":%q,"size":%d},"layers":[]}`, imagespec.MediaTypeImageConfig, sum(one), 1<<40)
 	for name, c := range map[string]struct {
 		kind     string
@@ -338,6 +339,7 @@ func TestHostileRegistry(t *testing.T) {
 		"layer, other algorithm": {ociManifest, strings.NewReader(manifestOf(one, layersOf("md5:d41d8cd98f00b204e9800998ecf8427e", 1))), []string{one}, "hash"},
 		"configuration changed":  {ociManifest, strings.NewReader(manifestOf("{}", layersOf(sum(emptyLayer), 1))), []string{one}, "404"},
 		"diff id with a path":    {ociManifest, strings.NewReader(manifestOf(configOf("sha256:../../x"), layersOf(sum(emptyLayer), 1))), []string{configOf("sha256:../../x")}, "diff id"},
+		"another system":         {ociManifest, strings.NewReader(manifestOf(windows, layersOf(sum(emptyLayer), 1))), []string{windows}, "the image is for platform windows/"},
 		"artifact":               {ociManifest, strings.NewReader(`{"config":{"mediaType":"application/vnd.cncf.helm.config.v1+json"},"layers":[]}`), nil, "artifact"},
 		"no JSON":                {ociManifest, strings.NewReader("<html>"), nil, "manifest"},
 		"nothing":                {ociManifest, strings.NewReader(""), nil, "manifest"},

@@ -75,18 +75,29 @@ func openOwn(dir string) (int, error) {
 		return -1, fmt.Errorf("opening %s: %w", path.Dir(dir), err)
 	}
 	defer unix.Close(home)
-	var st unix.Stat_t
-	if err := unix.Fstat(home, &st); err != nil {
+	if err := own(home); err != nil {
 		return -1, err
-	}
-	if st.Uid != 0 {
-		return -1, errors.New("it belongs to another user, whose ids are not ours")
 	}
 	root, err := unix.Openat(home, path.Base(dir), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, fmt.Errorf("opening %s: %w", dir, err)
 	}
+	if err := own(root); err != nil {
+		unix.Close(root)
+		return -1, err
+	}
 	return root, nil
+}
+
+func own(dir int) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(dir, &st); err != nil {
+		return err
+	}
+	if st.Uid != 0 {
+		return errors.New("it belongs to another user, whose ids are not ours")
+	}
+	return nil
 }
 
 // noContent stands for files that nobody looks into.
@@ -126,10 +137,10 @@ func (c comparison) compare(h *tar.Header) error {
 	mode := uint32(h.Mode) & 0o7777
 	switch {
 	case st.Uid != uid || st.Gid != gid:
-		return fmt.Errorf("%s belongs to %d:%d there and to %d:%d in the image", h.Name, st.Uid, st.Gid, uid, gid)
+		return fmt.Errorf("%s belongs to %d:%d there and to %d:%d in the image", shown(h.Name), st.Uid, st.Gid, uid, gid)
 	case base == "" && st.Mode&0o7777 == 0o555 && mode == 0o755: // containers/storage makes it so; nobody but root could write in either
 	case h.Typeflag != tar.TypeSymlink && st.Mode&0o7777 != mode:
-		return fmt.Errorf("%s has the mode %o there and %o in the image", h.Name, st.Mode&0o7777, mode)
+		return fmt.Errorf("%s has the mode %o there and %o in the image", shown(h.Name), st.Mode&0o7777, mode)
 	}
 	return nil
 }
@@ -142,7 +153,7 @@ func (c comparison) opaque(dir string) error {
 	defer unix.Close(fd)
 	value := make([]byte, 8)
 	if n, err := unix.Fgetxattr(fd, "user.overlay.opaque", value); err != nil || string(value[:n]) != "y" {
-		return fmt.Errorf("%s hides what is below by a mark that is not user.overlay.opaque: it was made by root, or by fuse-overlayfs", dir)
+		return fmt.Errorf("%s hides what is below by a mark that is not user.overlay.opaque: it was made by root, or by fuse-overlayfs", shown(dir))
 	}
 	return nil
 }
@@ -150,7 +161,7 @@ func (c comparison) opaque(dir string) error {
 func (c comparison) whiteout(name string) error {
 	st, err := c.stat(name)
 	if err != nil || st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != 0 {
-		return fmt.Errorf("%s is hidden by a mark that is no device 0:0: it was made by fuse-overlayfs", name)
+		return fmt.Errorf("%s is hidden by a mark that is no device 0:0: it was made by fuse-overlayfs", shown(name))
 	}
 	return nil
 }
@@ -167,7 +178,7 @@ func (c comparison) stat(name string) (st unix.Stat_t, err error) {
 func (c comparison) open(name string, flags uint64) (int, error) {
 	fd, err := unix.Openat2(c.root, name, &unix.OpenHow{Flags: flags | unix.O_NOFOLLOW | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS})
 	if err != nil {
-		return -1, fmt.Errorf("looking at %s: %w", name, err)
+		return -1, fmt.Errorf("looking at %s: %w", shown(name), err)
 	}
 	return fd, nil
 }

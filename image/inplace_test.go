@@ -46,6 +46,9 @@ func TestCompare(t *testing.T) {
 		{tar.Header{Name: "plain/file", Mode: 0o4755, Uid: uid, Gid: gid}, "has the mode 644 there and 4755 in the image"},
 		{tar.Header{Name: "plain/file", Mode: 0o644, Uid: uid + 1, Gid: gid}, "plain/file belongs to"},
 		{tar.Header{Name: "plain/file", Mode: 0o644, Uid: uid, Gid: gid + 1}, "plain/file belongs to"},
+		{tar.Header{Name: "plain/\x1b[2J", Mode: 0o644, Uid: uid, Gid: gid}, `"/plain/\x1b[2J": no such file`},
+		{tar.Header{Name: "\x1b[2J/.wh..wh..opq"}, `"/\x1b[2J/": no such file`},
+		{tar.Header{Name: "\x1b[2J/.wh.x"}, `"/\x1b[2J/x" is hidden`},
 		{tar.Header{Name: "plain/none", Mode: 0o644, Uid: uid, Gid: gid}, "no such file"},
 		{tar.Header{Name: "away/passwd", Mode: 0o644, Uid: uid, Gid: gid}, "no such file"},
 		{tar.Header{Name: "../../../../etc/passwd", Mode: 0o644, Uid: uid, Gid: gid}, "no such file"},
@@ -143,5 +146,11 @@ func TestOpenOwn(t *testing.T) {
 	}
 	if (err == nil) != (os.Getuid() == 0) { // only root of the namespace is ours
 		t.Errorf("id/diff: %v", err)
+	}
+	if os.Chown(filepath.Join(dir, "id/diff"), 1, 1) == nil {
+		if fd, err := openOwn(filepath.Join(dir, "id/diff")); err == nil {
+			unix.Close(fd)
+			t.Error("id/diff of another user was opened")
+		}
 	}
 }

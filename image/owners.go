@@ -1,7 +1,9 @@
 package image
 
 import (
+	"errors"
 	"fmt"
+	"path"
 
 	"golang.org/x/sys/unix"
 
@@ -57,17 +59,43 @@ func (o *owners) of(name string, uid, gid uint32) (int, int) {
 // below finds the owner of the image's file: the topmost layer that has it, or
 // hides it, decides.
 func (o *owners) below(name string) (uid, gid uint32, ok bool) {
-	for _, dir := range o.lower {
-		fd, err := unix.Openat2(dir, name, &unix.OpenHow{Flags: unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS})
-		if err != nil {
-			continue
-		}
+	for _, layer := range o.lower {
 		var st unix.Stat_t
-		err = unix.Fstat(fd, &st)
-		unix.Close(fd)
+		fd, err := within(layer, name, unix.O_PATH)
 		if err == nil {
+			err = unix.Fstat(fd, &st)
+			unix.Close(fd)
+		}
+		switch {
+		case err == nil:
 			return st.Uid, st.Gid, st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != 0
+		case hides(layer, name):
+			return 0, 0, false
 		}
 	}
 	return 0, 0, false
+}
+
+// hides says whether a layer that has no such file hides those below it, by what
+// it has on the way: another kind of file, an opaque directory, a mark (see mark).
+func hides(layer int, name string) bool {
+	for at := name; at != "."; at = path.Dir(at) {
+		dir, err := within(layer, path.Dir(at), unix.O_RDONLY|unix.O_DIRECTORY)
+		if errors.Is(err, unix.ENOENT) {
+			continue
+		}
+		if err != nil {
+			return true
+		}
+		found := isOpaque(dir) || unix.Faccessat(dir, opaque, unix.F_OK, 0) == nil || unix.Faccessat(dir, whiteout+path.Base(at), unix.F_OK, 0) == nil
+		unix.Close(dir)
+		if found {
+			return true
+		}
+	}
+	return false
+}
+
+func within(layer int, name string, flags uint64) (int, error) {
+	return unix.Openat2(layer, name, &unix.OpenHow{Flags: flags | unix.O_NOFOLLOW | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS})
 }

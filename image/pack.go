@@ -110,8 +110,10 @@ func (p *packer) directory(dir int, base string, h *tar.Header, st *unix.Statx_t
 		return nil
 	}
 	opaqueHere := p.opts.Layer && isOpaque(fd)
-	if opaqueHere && p.opts.Owner != nil {
-		h.Uid, h.Gid = p.opts.Owner("", st.Uid, st.Gid)
+	if owner := p.opts.Owner; opaqueHere && owner != nil { // nothing in it is the image's
+		p.opts.Owner = func(_ string, uid, gid uint32) (int, int) { return owner("", uid, gid) }
+		defer func() { p.opts.Owner = owner }()
+		h.Uid, h.Gid = owner("", st.Uid, st.Gid)
 	}
 	h.PAXRecords = extended(fd)
 	if err := p.w.WriteHeader(h); err != nil || mounted {

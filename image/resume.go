@@ -47,7 +47,8 @@ type resumable struct {
 	closed bool
 
 	at    int64 // bytes that were read
-	tries int   // since the last of them
+	again int64 // of the body, that were read before: of a server without ranges, which begins anew
+	tries int   // since the last new byte
 }
 
 func newResumable(t resuming, r *http.Request, body io.ReadCloser) *resumable {
@@ -83,6 +84,7 @@ func (b *resumable) Read(p []byte) (int, error) {
 		b.timer.Reset(b.t.quiet)
 		n, err := body.Read(p)
 		b.timer.Stop() // who reads may take its time
+		n = b.fresh(p[:n])
 		b.at += int64(n)
 		if n > 0 {
 			b.tries = 0
@@ -90,7 +92,12 @@ func (b *resumable) Read(p []byte) (int, error) {
 				err = nil // it comes again
 			}
 		}
-		if err == nil || errors.Is(err, io.EOF) {
+		switch {
+		case errors.Is(err, io.EOF) && b.again > 0:
+			err = io.ErrUnexpectedEOF
+		case err == nil && n == 0 && len(p) > 0:
+			continue
+		case err == nil, errors.Is(err, io.EOF):
 			return n, err
 		}
 		if err := b.resume(err); err != nil {
@@ -99,10 +106,18 @@ func (b *resumable) Read(p []byte) (int, error) {
 	}
 }
 
+// fresh leaves out what comes again, and gives how many bytes remain.
+func (b *resumable) fresh(p []byte) int {
+	known := min(b.again, int64(len(p)))
+	b.again -= known
+	return copy(p, p[known:])
+}
+
 // resume puts another body in the place of the one that failed, or says why it
 // cannot: broke, where the server gave no other reason.
 func (b *resumable) resume(broke error) error {
 	ctx := b.request.Context()
+	last := broke
 	for ; b.tries < mostResumes; b.tries++ {
 		if _, closed := b.current(); closed || ctx.Err() != nil {
 			return broke
@@ -110,16 +125,17 @@ func (b *resumable) resume(broke error) error {
 		if b.tries > 0 && b.t.pause(ctx, firstPause<<(b.tries-1)) != nil {
 			return broke
 		}
-		body, again, err := b.open(ctx)
+		body, from, err := b.open(ctx)
 		if err == nil {
 			b.tries++
+			b.again = b.at - from
 			return b.replace(body, broke)
 		}
-		if !again {
+		if last = err; !mayPass(err) {
 			return fmt.Errorf("%w; going on at byte %d: %w", broke, b.at, err)
 		}
 	}
-	return fmt.Errorf("%w; it broke off %d times at byte %d", broke, mostResumes, b.at)
+	return fmt.Errorf("%w; it broke off %d times at byte %d", last, mostResumes, b.at)
 }
 
 func (b *resumable) replace(body io.ReadCloser, broke error) error {
@@ -134,26 +150,37 @@ func (b *resumable) replace(body io.ReadCloser, broke error) error {
 	return nil
 }
 
-// open asks for the rest. again says that another try may help.
-func (b *resumable) open(ctx context.Context) (body io.ReadCloser, again bool, err error) {
+// open asks for the rest. What it gives begins at from: here, or anew.
+func (b *resumable) open(ctx context.Context) (body io.ReadCloser, from int64, err error) {
 	r := b.request.Clone(ctx)
 	r.Header.Set("Range", fmt.Sprintf("bytes=%d-", b.at))
 	answer, err := b.t.RoundTripper.RoundTrip(r)
 	if err != nil {
-		return nil, true, err
+		return nil, 0, err
 	}
 	switch {
 	case answer.StatusCode == http.StatusPartialContent && strings.HasPrefix(answer.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", b.at)):
-		return answer.Body, false, nil
-	case answer.StatusCode == http.StatusOK: // a server without ranges begins anew
-		if _, err := io.CopyN(io.Discard, answer.Body, b.at); err != nil {
-			answer.Body.Close()
-			return nil, true, err
-		}
-		return answer.Body, false, nil
+		return answer.Body, b.at, nil
+	case answer.StatusCode == http.StatusOK:
+		return answer.Body, 0, nil
 	}
 	answer.Body.Close()
-	return nil, answer.StatusCode >= http.StatusInternalServerError || answer.StatusCode == http.StatusTooManyRequests, errors.New(answer.Status)
+	return nil, 0, refused{answer.StatusCode, answer.Status}
+}
+
+// refused is the error of a server that answers with another status.
+type refused struct {
+	code int
+	text string
+}
+
+func (r refused) Error() string { return r.text }
+
+// mayPass: another try may help. A limit of requests has been waited for already.
+func mayPass(err error) bool {
+	var limit *rateLimit
+	var status refused
+	return !errors.As(err, &limit) && (!errors.As(err, &status) || status.code >= http.StatusInternalServerError)
 }
 
 // sleep is time.Sleep that ends with the context.

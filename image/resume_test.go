@@ -99,6 +99,26 @@ func TestResumeSilence(t *testing.T) {
 	}
 }
 
+// TestResumeSilenceAgain: one that begins anew, and falls silent where it was before, too.
+func TestResumeSilenceAgain(t *testing.T) {
+	want := noise(64 << 10)
+	var asked atomic.Int32
+	got, _, err := get(t, 50*time.Millisecond, func(w http.ResponseWriter, r *http.Request) {
+		left := map[int32]int{1: 1000, 2: 500, 3: 2000}[asked.Add(1)]
+		w.Header().Set("Content-Length", strconv.Itoa(len(want)))
+		if left == 0 {
+			_, _ = w.Write(want)
+			return
+		}
+		_, _ = w.Write(want[:left])
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
+	if err != nil || !bytes.Equal(got, want) || asked.Load() != 4 {
+		t.Errorf("got %d bytes of %d, %v, by %d requests", len(got), len(want), err, asked.Load())
+	}
+}
+
 // TestResumeEnds: a server that always breaks off at one place is given up, and
 // one that refuses at once.
 func TestResumeEnds(t *testing.T) {
@@ -128,6 +148,50 @@ func TestResumeEnds(t *testing.T) {
 	})
 	if err == nil || !strings.Contains(err.Error(), "410 Gone") || pauses != 0 {
 		t.Errorf("%v, %d pauses", err, pauses)
+	}
+	asked.Store(0)
+	_, pauses, err = get(t, quiet, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Range") != "" {
+			http.Error(w, "full", http.StatusInsufficientStorage)
+			return
+		}
+		always(w, r)
+	})
+	if err == nil || !strings.Contains(err.Error(), "507 Insufficient Storage; it broke off") || pauses != mostResumes-1 {
+		t.Errorf("%v, %d pauses: the last error is the reason", err, pauses)
+	}
+}
+
+// limited takes one request, and then no more of them.
+type limited struct {
+	http.RoundTripper
+	asked *atomic.Int32
+}
+
+func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
+	if l.asked.Add(1) > 1 {
+		return nil, &rateLimit{host: r.URL.Host}
+	}
+	return l.RoundTripper.RoundTrip(r)
+}
+
+// TestResumeLimit: what has been waited for once is not asked for again.
+func TestResumeLimit(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.ServeContent(&cutAfter{w, 1000}, r, "", time.Time{}, bytes.NewReader(noise(64<<10)))
+	}))
+	defer server.Close()
+	var asked, pauses atomic.Int32
+	client := http.Client{Transport: resuming{limited{http.DefaultTransport, &asked}, noPause(&pauses), quiet}}
+	answer, err := client.Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	_, err = io.ReadAll(answer.Body)
+	var limit *rateLimit
+	if !errors.As(err, &limit) || asked.Load() != 2 || pauses.Load() != 0 {
+		t.Errorf("%v, %d requests, %d pauses", err, asked.Load(), pauses.Load())
 	}
 }
 

@@ -55,7 +55,7 @@ func Unpack(ctx context.Context, root int, r io.Reader, opts UnpackOptions) (siz
 	}
 	u := &unpacker{ctx: ctx, root: root, opts: opts, parent: -1, buf: make([]byte, 256<<10)}
 	defer u.leave()
-	defer unix.Umask(unix.Umask(0))
+	defer umask.none()()
 	in := bufio.NewReaderSize(bounded(r, opts.MaxSize+headroom), 1<<20)
 	archive := tar.NewReader(in)
 	if opts.Frame != nil {

@@ -3,11 +3,16 @@ package image
 import (
 	"archive/tar"
 	"bytes"
+	"context"
+	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 type entry struct {
@@ -72,6 +77,48 @@ func TestUnpack(t *testing.T) {
 	}
 	if target, err := os.Readlink(filepath.Join(dir, "a/soft")); err != nil || target != "/etc/passwd" {
 		t.Errorf("a/soft: %q, %v", target, err)
+	}
+}
+
+// TestUnpackSideBySide: the umask is the process's, and comes back after the last.
+func TestUnpackSideBySide(t *testing.T) {
+	defer unix.Umask(unix.Umask(0o077))
+	layer := archive(t, entry{name: "d/f", kind: tar.TypeReg, mode: 0o644})
+	root := t.TempDir()
+	dir, err := os.Open(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	start := func(name string) (begin func(), done chan error) {
+		r, w := io.Pipe()
+		done = make(chan error, 1)
+		go func() {
+			_, _, err := Unpack(context.Background(), int(dir.Fd()), r, UnpackOptions{SingleID: true, Name: func(in string) (string, bool) { return name + "/" + in, true }})
+			done <- err
+		}()
+		if _, err := w.Write(layer[:1]); err != nil { // what is read from has begun
+			t.Fatal(err)
+		}
+		return func() { _, _ = w.Write(layer[1:]); w.Close() }, done
+	}
+	first, firstDone := start("first")
+	second, secondDone := start("second")
+	first()
+	err = <-firstDone
+	second()
+	if err = errors.Join(err, <-secondDone); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"first", "second"} {
+		for file, want := range map[string]fs.FileMode{"d": fs.ModeDir | 0o755, "d/f": 0o644} {
+			if info, err := os.Stat(filepath.Join(root, name, file)); err != nil || info.Mode() != want {
+				t.Errorf("%s/%s: %v, %v, want %v", name, file, info.Mode(), err, want)
+			}
+		}
+	}
+	if got := unix.Umask(0o077); got != 0o077 {
+		t.Errorf("the umask is %#o afterwards", got)
 	}
 }
 

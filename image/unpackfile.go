@@ -9,6 +9,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,6 +29,32 @@ func (d descriptor) Write(b []byte) (n int, err error) {
 		n += m
 	}
 	return n, nil
+}
+
+// umask is that of the process: layers are unpacked side by side, and none of
+// them may see it as long as another is at work.
+var umask mask
+
+type mask struct {
+	mu    sync.Mutex
+	users int
+	was   int
+}
+
+// none takes the umask away until again is called.
+func (m *mask) none() (again func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.users++; m.users == 1 {
+		m.was = unix.Umask(0)
+	}
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.users--; m.users == 0 {
+			unix.Umask(m.was)
+		}
+	}
 }
 
 // isSparse says whether the archive has less of a file than the file has.

@@ -17,6 +17,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 )
 
@@ -62,6 +63,9 @@ func Parse(text []byte) (*Policy, error) {
 	if err := strict(text, &p); err != nil {
 		return nil, err
 	}
+	if err := once(json.NewDecoder(bytes.NewReader(text))); err != nil {
+		return nil, err
+	}
 	if len(p.Default) == 0 {
 		return nil, errors.New("it has no default")
 	}
@@ -75,17 +79,53 @@ func Parse(text []byte) (*Policy, error) {
 	return &p, nil
 }
 
-// strict decodes one value without fields that into does not have.
+// strict decodes one object without fields that the struct does not have: their
+// names are exact, other than for encoding/json.
 func strict(text []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
+	var fields map[string]json.RawMessage
+	if err := d.Decode(&fields); err != nil {
 		return err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("something follows after its end")
 	}
-	return nil
+	for of := range reflect.TypeOf(into).Elem().Fields() {
+		if name, _, _ := strings.Cut(of.Tag.Get("json"), ","); name != "-" {
+			delete(fields, name)
+		}
+	}
+	for name := range fields {
+		return fmt.Errorf("unknown field %q", name)
+	}
+	return json.Unmarshal(text, into)
+}
+
+// once refuses an object that has a name twice: the last would count, unseen.
+func once(d *json.Decoder) error {
+	t, err := d.Token()
+	delim, _ := t.(json.Delim)
+	if err != nil || delim == 0 {
+		return err
+	}
+	seen := map[json.Token]bool{}
+	for d.More() {
+		if delim == '{' {
+			name, err := d.Token()
+			if err != nil {
+				return err
+			}
+			if seen[name] {
+				return fmt.Errorf("field %q is there twice", name)
+			}
+			seen[name] = true
+		}
+		if err := once(d); err != nil {
+			return err
+		}
+	}
+	_, err = d.Token()
+	return err
 }
 
 // Save writes the policy in the place of the file.
@@ -124,6 +164,16 @@ func (p *Policy) For(transport, name string) (list []Requirement, scope string) 
 		}
 	}
 	return p.Default, "default"
+}
+
+// names says whether the policy tells images of a transport apart.
+func (p *Policy) names(transport string) bool {
+	for scope := range p.Transports[transport] {
+		if scope != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // scopesOf an image, the longest first. docker: HOST/A/B:TAG, HOST/A/B, HOST/A,

@@ -129,25 +129,37 @@ type Signature struct {
 // Image is what a policy is asked about.
 type Image struct {
 	Transport string
-	Name      string   // docker: full, with a tag or digest; others: the path
+	Name      string   // docker: full, with a tag or digest; others: the path, "" for what has none
 	Digests   []string // of the manifest; and of the index that it was found in, which names it
 	// Signatures fetches those of one digest. Nil: the transport has none.
 	Signatures func(digest string) ([]Signature, error)
 }
 
-// Check is nil when the policy takes the image.
+// Check is nil when the policy takes the image, and a Refusal when it does not.
 func (p *Policy) Check(img Image) error {
 	if p == nil {
 		return nil
 	}
+	if img.Name == "" && p.names(img.Transport) {
+		return &Refusal{p.Path, img.Transport, "", errors.New("it is told by its path there: rl load --input FILE")}
+	}
 	list, scope := p.For(img.Transport, img.Name)
 	for _, r := range list {
-		if err := r.check(img); err != nil {
+		err := r.check(img)
+		if errors.As(err, &unfetched{}) {
+			return err
+		}
+		if err != nil {
 			return &Refusal{p.Path, scopeText(img.Transport, scope), img.Name, err}
 		}
 	}
 	return nil
 }
+
+// unfetched says that nothing is known of the signatures: another place may have them.
+type unfetched struct{ error }
+
+func (u unfetched) Unwrap() error { return u.error }
 
 // Refusal is the error of an image that the policy does not take.
 type Refusal struct {
@@ -156,7 +168,11 @@ type Refusal struct {
 }
 
 func (r *Refusal) Error() string {
-	return fmt.Sprintf("the signature policy %s (%s) does not let %s be used: %v", r.Policy, r.Scope, r.Image, r.Reason)
+	what := r.Image
+	if what == "" {
+		what = "an archive without a path"
+	}
+	return fmt.Sprintf("the signature policy %s (%s) does not let %s be used: %v", r.Policy, r.Scope, what, r.Reason)
 }
 
 func (r *Refusal) Unwrap() error { return r.Reason }
@@ -193,7 +209,7 @@ func (r *Requirement) signed(img Image, keys []key) error {
 	for _, digest := range img.Digests {
 		list, err := img.Signatures(digest)
 		if err != nil {
-			return fmt.Errorf("fetching signatures: %w", err)
+			return unfetched{fmt.Errorf("fetching signatures: %w", err)}
 		}
 		for _, s := range list {
 			err := r.holds(s, keys, img.Name, digest)

@@ -150,6 +150,9 @@ func (i *Identity) matches(name, signed string) bool {
 // full adds what docker leaves out of names of its own registry.
 func full(name string) string {
 	host, rest, ok := strings.Cut(name, "/")
+	if host == "index.docker.io" { // what docker once called it
+		host, name = "docker.io", "docker.io/"+rest
+	}
 	switch {
 	case !ok:
 		return "docker.io/library/" + name

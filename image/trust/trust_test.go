@@ -24,14 +24,20 @@ func TestParse(t *testing.T) {
 	for text, fails := range map[string]string{
 		`{"default":[{"type":"reject"}]}`:                                                  "",
 		`{"default":[{"type":"reject"}],"transports":{"docker":{"":[{"type":"reject"}]}}}`: "",
-		`{}`:                                             "no default",
-		`{"default":[]}`:                                 "no default",
-		`{"default":[{"type":"reject"}]} x`:              "follows after its end",
-		`{"default":[{"type":"reject"}]}{}`:              "follows after its end",
-		`{"default":[{"type":"trust-me"}]}`:              `unknown type "trust-me"`,
-		`{"default":[{"type":"reject"}],"more":1}`:       "unknown field",
-		`{"default":[{"type":"reject","keyPath":"/k"}]}`: "takes no keys",
-		`{"default":[{"type":"sigstoreSigned"}]}`:        "it has 0",
+		`{}`:                                "no default",
+		`{"default":[]}`:                    "no default",
+		`{"default":[{"type":"reject"}]} x`: "follows after its end",
+		`{"default":[{"type":"reject"}]}{}`: "follows after its end",
+		`{"default":[{"type":"trust-me"}]}`: `unknown type "trust-me"`,
+		`{"Default":[{"type":"reject"}]}`:   `unknown field "Default"`,
+		`{"default":[{"type":"reject","Type":"insecureAcceptAnything"}]}`:                                                 `unknown field "Type"`,
+		`{"default":[{"type":"reject"}],"-":1}`:                                                                           `unknown field "-"`,
+		`{"default":[{"type":"reject"}],"default":[{"type":"insecureAcceptAnything"}]}`:                                   `"default" is there twice`,
+		`{"default":[{"type":"reject"}],"transports":{"docker":{"a":[{"type":"reject"}],"a":[{"type":"reject"}]}}}`:       `"a" is there twice`,
+		`{"default":[{"type":"reject","type":"insecureAcceptAnything"}]}`:                                                 `"type" is there twice`,
+		`{"default":[{"type":"reject"}],"more":1}`:                                                                        "unknown field",
+		`{"default":[{"type":"reject","keyPath":"/k"}]}`:                                                                  "takes no keys",
+		`{"default":[{"type":"sigstoreSigned"}]}`:                                                                         "it has 0",
 		`{"default":[{"type":"sigstoreSigned","keyPath":"/k","keyData":"aw=="}]}`:                                         "it has 2",
 		`{"default":[{"type":"sigstoreSigned","keyPath":"/k","signedIdentity":{"type":"near"}}]}`:                         `unknown type "near"`,
 		`{"default":[{"type":"sigstoreSigned","keyPath":"/k","signedIdentity":{"type":"exactReference"}}]}`:               "lacks a field",
@@ -67,6 +73,9 @@ func TestIdentity(t *testing.T) {
 		{Identity{Type: "matchExact"}, "r.io/a:1", "r.io/a:1", true},
 		{Identity{Type: "matchExact"}, "r.io/a:1", "r.io/a", false},
 		{Identity{Type: "matchExact"}, "docker.io/library/a:1", "a:1", true},
+		{Identity{Type: "matchExact"}, "docker.io/library/a:1", "index.docker.io/library/a:1", true},
+		{Identity{Type: "matchExact"}, "docker.io/library/a:1", "index.docker.io/a:1", true},
+		{Identity{Type: "matchExact"}, "docker.io/b/a:1", "index.docker.io/a:1", false},
 		{Identity{Type: "matchRepoDigestOrExact"}, "r.io/a" + digest, "r.io/a:7", true},
 		{Identity{Type: "matchRepoDigestOrExact"}, "r.io/a" + digest, "r.io/b:7", false},
 		{Identity{Type: "matchRepoDigestOrExact"}, "r.io/a:1", "r.io/a:2", false},
@@ -193,9 +202,34 @@ func TestCheck(t *testing.T) {
 		if says == "" && err != nil || says != "" && (err == nil || !strings.Contains(err.Error(), says)) {
 			t.Errorf("%s: %v, want %q", requirement, err, says)
 		}
+		var refusal *Refusal
+		if errors.As(err, &refusal) != (says != "" && !errors.Is(err, unreachable)) {
+			t.Errorf("%s: %T: what could not be fetched is not refused by the policy", requirement, err)
+		}
 	}
 	if err := (*Policy)(nil).Check(Image{}); err != nil {
 		t.Errorf("no policy: %v", err)
+	}
+}
+
+// TestPaths: what has no path may be what the policy refuses by its path.
+func TestPaths(t *testing.T) {
+	p, err := Parse([]byte(`{"default":[{"type":"insecureAcceptAnything"}],"transports":{"dir":{"":[{"type":"reject"}]},"oci-archive":{"/a/b":[{"type":"reject"}],"/a/b/c":[{"type":"insecureAcceptAnything"}]}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ transport, name, says string }{
+		{"oci-archive", "/a/b/c", ""},
+		{"oci-archive", "/a/bc", ""},
+		{"oci-archive", "/a/b/d", "(oci-archive: /a/b) does not let /a/b/d be used: it is rejected"},
+		{"oci-archive", "", "(oci-archive) does not let an archive without a path be used: it is told by its path there"},
+		{"docker-archive", "", ""},
+		{"dir", "/a", "it is rejected"},
+	} {
+		err := p.Check(Image{Transport: test.transport, Name: test.name})
+		if test.says == "" && err != nil || test.says != "" && (err == nil || !strings.Contains(err.Error(), test.says)) {
+			t.Errorf("%s %q: %v, want %q", test.transport, test.name, err, test.says)
+		}
 	}
 }
 
