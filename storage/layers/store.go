@@ -166,10 +166,14 @@ func getStore(options cstorage.StoreOptions) (cstorage.Store, error) {
 	return cstorage.GetStore(options)
 }
 
+// incomplete is the flag that containers/storage has on a layer being made, or
+// removed: also on one whose removal, after it could not be made, failed as well.
+const incomplete = "incomplete"
+
 // HasLayer says whether the layer with this chain id is complete in the store.
 func (s *Store) HasLayer(chainID digest.Digest) bool {
-	_, err := s.store.Layer(chainID.Encoded())
-	return err == nil
+	layer, err := s.store.Layer(chainID.Encoded())
+	return err == nil && layer.Flags[incomplete] == nil
 }
 
 // Close removes what was left of pulls that failed, and closes the store.
