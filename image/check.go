@@ -116,6 +116,7 @@ func (c *check) records(ctx context.Context, images []*storage.Image) (opens boo
 // gets none, and is damaged then.
 func (c *check) heal(ctx context.Context, broken map[string]error, images []*storage.Image) error {
 	var kept []layers.Kept
+	sizes := layers.NeedsSizes(broken)
 	for _, img := range images {
 		k := layers.Kept{Image: img}
 		diffs, err := parseDiffs(img.Config)
@@ -133,18 +134,21 @@ func (c *check) heal(ctx context.Context, broken map[string]error, images []*sto
 			if len(manifest.Layers) == len(diffs) {
 				l.Blob = manifest.Layers[i].Digest
 			}
-			if l.Frame != "" {
+			if l.Frame != "" && sizes {
 				if l.Size, err = archiveSize(ctx, *l); err != nil {
 					break
 				}
 			}
 		}
 		restSize(k)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err == nil {
 			kept = append(kept, k)
 		}
 	}
-	return errors.Join(ctx.Err(), layers.Heal(c.Dirs, broken, kept))
+	return layers.Heal(ctx, c.Dirs, broken, kept)
 }
 
 // archiveSize is that of the layer's archive, which is compared with its digest.
