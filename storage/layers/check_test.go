@@ -48,17 +48,26 @@ func TestAfterBoot(t *testing.T) {
 
 // TestIndexKeepsLayers: of an image that the store's records do not have any more, no layer is swept.
 func TestIndexKeepsLayers(t *testing.T) {
-	d := testDirs(t.TempDir())
+	for name, files := range map[string][]string{"images": {imagesFile}, "layers": {imagesFile, layersFile}} {
+		t.Run(name, func(t *testing.T) { testIndexKeepsLayers(t, files) })
+	}
+}
+
+func testIndexKeepsLayers(t *testing.T, lost []string) {
+	base := t.TempDir()
+	d := testDirs(base)
 	img := mustPull(t, d, "app", "base", "top")
 	frame := frameFile(d, ChainID(diffID("base"), diffID("top")).Encoded())
-	for file, text := range map[string]string{bootFile(d): "another", filepath.Join(d.Graph(), imagesFile): "[]", filepath.Join(d.Graph(), layersFile): "[]", frame: ""} {
+	files := map[string]string{bootFile(d): "another", frame: ""}
+	for _, file := range lost {
+		files[filepath.Join(d.Graph(), file)] = "[]"
+	}
+	for file, text := range files {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := open(t, d).Close(); err != nil {
-		t.Fatal(err)
-	}
+	again(t, "open", base)
 	img, err := d.Lookup(img.ID)
 	if err != nil {
 		t.Fatal(err)
@@ -140,15 +149,8 @@ func testHeal(t *testing.T, text string) {
 	if err := os.WriteFile(bootFile(d), []byte("another"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// Another process, as the library keeps in memory what it has read.
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=heal:%s:%s", roleEnv, base, ""))
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("healing: %v: %s", err, out)
-	}
-	if err := open(t, d).Close(); err != nil {
-		t.Fatal(err)
-	}
+	again(t, "heal", base)
+	again(t, "open", base)
 	after, err := ReadRecords(d)
 	if err != nil {
 		t.Fatal(err)
@@ -168,6 +170,25 @@ func testHeal(t *testing.T, text string) {
 	if len(after.Layers) != len(before.Layers) || len(after.Images) != len(before.Images) {
 		t.Errorf("%d layers and %d images, want %d and %d", len(after.Layers), len(after.Images), len(before.Layers), len(before.Images))
 	}
+}
+
+// again runs a role in another process, as the library keeps in memory what it has read.
+func again(t *testing.T, role, base string) {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s:%s:%s", roleEnv, role, base, ""))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", role, err, out)
+	}
+}
+
+// openRole opens and closes the store.
+func openRole(d storage.Dirs, _ string) error {
+	s, err := Open(d)
+	if err != nil {
+		return err
+	}
+	return s.Close()
 }
 
 // healRole heals the store of TestHeal.
