@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
 	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"containers/rl/storage"
@@ -47,6 +48,7 @@ type check struct {
 	found  []Damage
 	layers map[string]error    // by id: each is looked at once, whatever number of images has it
 	having map[string][]string // images that have a damaged layer
+	read   layers.Records
 }
 
 // Check looks at all images. Quick, that is: the index can be read, configurations
@@ -72,20 +74,16 @@ func Check(ctx context.Context, o CheckOptions) (found []Damage, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	records, err := layers.ReadRecords(o.Dirs)
-	if err != nil {
-		return nil, err
-	}
 	for _, img := range sound {
-		if err := c.look(ctx, img, records); err != nil {
+		if err := c.look(ctx, img.ID); err != nil {
 			c.image(img.ID, img.Names, err)
 		}
 	}
-	if err := errors.Join(ctx.Err(), c.strays(records)); err != nil {
+	if err := errors.Join(ctx.Err(), c.strays()); err != nil {
 		return nil, err
 	}
 	if o.Repair {
-		c.repair(store)
+		c.repair(ctx, store)
 	}
 	return c.found, nil
 }
@@ -116,6 +114,7 @@ func (c *check) records(ctx context.Context, images []*storage.Image) (opens boo
 // gets none, and is damaged then.
 func (c *check) heal(ctx context.Context, broken map[string]error, images []*storage.Image) error {
 	var kept []layers.Kept
+	sizes := layers.NeedsSizes(broken)
 	for _, img := range images {
 		k := layers.Kept{Image: img}
 		diffs, err := parseDiffs(img.Config)
@@ -133,18 +132,21 @@ func (c *check) heal(ctx context.Context, broken map[string]error, images []*sto
 			if len(manifest.Layers) == len(diffs) {
 				l.Blob = manifest.Layers[i].Digest
 			}
-			if l.Frame != "" {
+			if l.Frame != "" && sizes {
 				if l.Size, err = archiveSize(ctx, *l); err != nil {
 					break
 				}
 			}
 		}
 		restSize(k)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err == nil {
 			kept = append(kept, k)
 		}
 	}
-	return errors.Join(ctx.Err(), layers.Heal(c.Dirs, broken, kept))
+	return layers.Heal(ctx, c.Dirs, broken, kept)
 }
 
 // archiveSize is that of the layer's archive, which is compared with its digest.
@@ -169,7 +171,16 @@ func restSize(k layers.Kept) {
 	}
 }
 
-func (c *check) look(ctx context.Context, img *storage.Image, records layers.Records) error {
+// look holds the image, so that it does not go meanwhile.
+func (c *check) look(ctx context.Context, id string) error {
+	img, err := c.Dirs.Lookup(id)
+	if errors.Is(err, storage.ErrNoImage) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer img.Close()
 	if IsList(img) || img.Store != "" { // a list has no layers; or they are not ours to check
 		return nil
 	}
@@ -177,7 +188,7 @@ func (c *check) look(ctx context.Context, img *storage.Image, records layers.Rec
 	if err != nil {
 		return err
 	}
-	if err := records.CheckImage(c.Dirs, img, diffs); err != nil || c.Quick {
+	if err := c.compare(img, diffs); err != nil || c.Quick {
 		return err
 	}
 	var failed []error
@@ -197,9 +208,20 @@ func (c *check) look(ctx context.Context, img *storage.Image, records layers.Rec
 	return errors.Join(failed...)
 }
 
+// compare reads the records again for what is not as they say: it may be newer.
+func (c *check) compare(img *storage.Image, diffs []digest.Digest) (err error) {
+	if c.read.CheckImage(c.Dirs, img, diffs) == nil {
+		return nil
+	}
+	if c.read, err = layers.ReadRecords(c.Dirs); err != nil {
+		return err
+	}
+	return c.read.CheckImage(c.Dirs, img, diffs)
+}
+
 // strays are directories that belong to nothing.
-func (c *check) strays(records layers.Records) error {
-	ids, err := layers.Strays(c.Dirs, records)
+func (c *check) strays() error {
+	ids, err := layers.Strays(c.Dirs)
 	if err != nil {
 		return err
 	}
@@ -211,7 +233,7 @@ func (c *check) strays(records layers.Records) error {
 
 // repair removes images first. Layers that only these had go with the store's
 // Close; one without a record stays while an image in use may be mounted from it.
-func (c *check) repair(store *layers.Store) {
+func (c *check) repair(ctx context.Context, store *layers.Store) {
 	stay := map[string]bool{}
 	c.remove(DamagedImage, func(d *Damage) error {
 		if c.Used[d.ID] {
@@ -230,7 +252,7 @@ func (c *check) repair(store *layers.Store) {
 		return nil
 	})
 	if !slices.Contains(slices.Collect(maps.Values(stay)), true) {
-		c.remove(StrayLayer, func(d *Damage) error { return store.RemoveStray(d.ID) })
+		c.remove(StrayLayer, func(d *Damage) error { return store.RemoveStray(ctx, d.ID) })
 	}
 }
 

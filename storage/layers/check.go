@@ -1,6 +1,7 @@
 package layers
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -113,12 +114,16 @@ func (r Records) checkLayer(d storage.Dirs, id, parent, short string) error {
 	return nil
 }
 
-// Strays are directories of layers that neither a record of the store nor the
-// index knows. Commands that are killed leave none; a store that was copied, or
-// whose records were lost, may have some.
-func Strays(d storage.Dirs, r Records) (ids []string, err error) {
+// Strays are directories of layers that no record of the store knows. Commands that
+// are killed leave none; a store that was copied, or whose records were lost, may
+// have some. The records are read last: a layer has its record before its directory.
+func Strays(d storage.Dirs) (ids []string, err error) {
 	entries, err := os.ReadDir(filepath.Join(d.Graph(), "overlay"))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	r, err := ReadRecords(d)
+	if err != nil {
 		return nil, err
 	}
 	for _, e := range entries {
@@ -130,7 +135,12 @@ func Strays(d storage.Dirs, r Records) (ids []string, err error) {
 }
 
 // RemoveStray removes a directory that Strays has told, if it still is one.
-func (s *Store) RemoveStray(id string) error {
+func (s *Store) RemoveStray(ctx context.Context, id string) error {
+	release, err := s.Claim(ctx, chainOf(id))
+	if err != nil {
+		return err
+	}
+	defer release()
 	if s.HasLayer(chainOf(id)) {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package layers
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -8,8 +9,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
 
 	"containers/rl/storage"
 )
@@ -32,7 +35,7 @@ func TestAfterBoot(t *testing.T) {
 		store.users.Close()
 		store.users = nil
 	}
-	if err := errors.Join(os.Truncate(filepath.Join(Diff(d, base.Encoded()), "every"), 0), os.WriteFile(filepath.Join(d.Data, "boot"), []byte("another"), 0o600)); err != nil {
+	if err := errors.Join(os.Truncate(filepath.Join(Diff(d, base.Encoded()), "every"), 0), os.WriteFile(bootFile(d), []byte("another"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	img := mustPull(t, d, "app", "base", "top")
@@ -43,8 +46,93 @@ func TestAfterBoot(t *testing.T) {
 	checkImage(t, img, "base", "top")
 }
 
-// TestHeal: records that cannot be read are written anew, and the images are as before.
+// TestIndexKeepsLayers: of an image that the store's records do not have any more, no layer is swept.
+func TestIndexKeepsLayers(t *testing.T) {
+	for name, files := range map[string][]string{"images": {imagesFile}, "layers": {imagesFile, layersFile}} {
+		t.Run(name, func(t *testing.T) { testIndexKeepsLayers(t, files) })
+	}
+}
+
+func testIndexKeepsLayers(t *testing.T, lost []string) {
+	base := t.TempDir()
+	d := testDirs(base)
+	img := mustPull(t, d, "app", "base", "top")
+	frame := frameFile(d, ChainID(diffID("base"), diffID("top")).Encoded())
+	files := map[string]string{bootFile(d): "another", frame: ""}
+	for _, file := range lost {
+		files[filepath.Join(d.Graph(), file)] = "[]"
+	}
+	for file, text := range files {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again(t, "open", base)
+	img, err := d.Lookup(img.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer img.Close()
+	checkImage(t, img, "base", "top")
+	if _, err := os.Stat(frame); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAfterBootBeside: who opens the store after the machine's start waits for the sweep of another, and not for its pull.
+func TestAfterBootBeside(t *testing.T) {
+	d := testDirs(t.TempDir())
+	mustPull(t, d, "app", "base")
+	if err := os.WriteFile(bootFile(d), []byte("another"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sweeper, err := openLock(d, usersLock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sweeper.Close()
+	if err := unix.Flock(int(sweeper.Fd()), unix.LOCK_SH); err != nil {
+		t.Fatal(err)
+	}
+	opened := make(chan error, 1)
+	go func() {
+		s, err := Open(d)
+		if err == nil {
+			err = s.Close()
+		}
+		opened <- err
+	}()
+	select {
+	case err := <-opened:
+		t.Fatalf("opened beside another, and not swept: %v", err)
+	case <-time.After(10 * claimPoll):
+	}
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(bootFile(d), boot, 0o600); err != nil { // as the other has swept, and pulls
+		t.Fatal(err)
+	}
+	select {
+	case err := <-opened:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("it waits for the pull")
+	}
+}
+
+// TestHeal: records that cannot be read are written anew, and the images are as before, also by who opens the store next after
+// the machine's start.
 func TestHeal(t *testing.T) {
+	for name, text := range map[string]string{"torn": "[{", "empty": ""} {
+		t.Run(name, func(t *testing.T) { testHeal(t, text) })
+	}
+}
+
+func testHeal(t *testing.T, text string) {
 	base := t.TempDir()
 	d := testDirs(base)
 	mustPull(t, d, "app", "base", "top")
@@ -54,16 +142,15 @@ func TestHeal(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range recordFiles {
-		if err := os.WriteFile(filepath.Join(d.Graph(), file), []byte("[{"), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(d.Graph(), file), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	// Another process, as the library keeps in memory what it has read.
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=heal:%s:%s", roleEnv, base, ""))
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("healing: %v: %s", err, out)
+	if err := os.WriteFile(bootFile(d), []byte("another"), 0o600); err != nil {
+		t.Fatal(err)
 	}
+	again(t, "heal", base)
+	again(t, "open", base)
 	after, err := ReadRecords(d)
 	if err != nil {
 		t.Fatal(err)
@@ -83,6 +170,25 @@ func TestHeal(t *testing.T) {
 	if len(after.Layers) != len(before.Layers) || len(after.Images) != len(before.Images) {
 		t.Errorf("%d layers and %d images, want %d and %d", len(after.Layers), len(after.Images), len(before.Layers), len(before.Images))
 	}
+}
+
+// again runs a role in another process, as the library keeps in memory what it has read.
+func again(t *testing.T, role, base string) {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s:%s:%s", roleEnv, role, base, ""))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", role, err, out)
+	}
+}
+
+// openRole opens and closes the store.
+func openRole(d storage.Dirs, _ string) error {
+	s, err := Open(d)
+	if err != nil {
+		return err
+	}
+	return s.Close()
 }
 
 // healRole heals the store of TestHeal.
@@ -110,5 +216,5 @@ func healRole(d storage.Dirs, _ string) error {
 		}
 		kept = append(kept, k)
 	}
-	return Heal(d, broken, kept)
+	return Heal(context.Background(), d, broken, kept)
 }

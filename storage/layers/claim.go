@@ -30,19 +30,27 @@ func (s *Store) Claim(ctx context.Context, chain digest.Digest) (release func(),
 	if err != nil {
 		return nil, fmt.Errorf("claiming layer %s: %w", chain, err)
 	}
+	err = lockAlone(ctx, file)
+	if errors.Is(err, unix.ENOLCK) || errors.Is(err, unix.EOPNOTSUPP) { // without locks both do the work
+		err = nil
+	}
+	if err != nil {
+		file.Close()
+		return nil, fmt.Errorf("claiming layer %s: %w", chain, err)
+	}
+	return func() { file.Close() }, nil
+}
+
+// lockAlone waits for those that have a lock.
+func lockAlone(ctx context.Context, file *os.File) error {
 	for {
 		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil || errors.Is(err, unix.ENOLCK) || errors.Is(err, unix.EOPNOTSUPP) { // without locks both do the work
-			return func() { file.Close() }, nil
-		}
 		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			file.Close()
-			return nil, fmt.Errorf("claiming layer %s: %w", chain, err)
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			file.Close()
-			return nil, ctx.Err()
+			return ctx.Err()
 		case <-time.After(claimPoll):
 		}
 	}

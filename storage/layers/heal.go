@@ -1,6 +1,7 @@
 package layers
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,7 +10,6 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	cstorage "go.podman.io/storage"
-	"golang.org/x/sys/unix"
 
 	"containers/rl/storage"
 )
@@ -22,41 +22,35 @@ type Kept struct {
 	Chain    []Layer // the lowest first, with Size and Blob
 }
 
+// NeedsSizes says whether Heal needs the Size of layers, which takes reading them.
+func NeedsSizes(broken map[string]error) bool { return broken[layersFile] != nil }
+
 // Heal puts records that cannot be read in order again, by what the index and
 // the directories say: those of layers and images are written anew. An image
 // that is not among kept is then without a record. broken is of BrokenRecords.
-func Heal(d storage.Dirs, broken map[string]error, kept []Kept) error {
-	unlock, err := lockAlone(d)
+// Who has the store open is waited for; as it cannot be opened, there are none
+// for long.
+func Heal(ctx context.Context, d storage.Dirs, broken map[string]error, kept []Kept) error {
+	users, err := openLock(d, usersLock)
 	if err != nil {
 		return err
 	}
-	if _, ok := broken[layersFile]; ok {
-		err = writeLayers(d, kept)
+	defer users.Close()
+	if err := lockAlone(ctx, users); err != nil {
+		return fmt.Errorf("locking the store: %w", err)
 	}
+	var failed []error
 	for file := range broken {
-		if file != layersFile {
-			err = errors.Join(err, os.Remove(filepath.Join(d.Graph(), file)))
+		switch file {
+		case layersFile:
+			failed = append(failed, writeLayers(d, kept))
+		case imagesFile:
+			failed = append(failed, writeImages(d, kept))
+		default:
+			failed = append(failed, os.Remove(filepath.Join(d.Graph(), file)))
 		}
 	}
-	unlock()
-	if _, ok := broken[imagesFile]; err != nil || !ok {
-		return err
-	}
-	return enterAll(d, kept)
-}
-
-// lockAlone waits for those that have the store open. As it cannot be opened,
-// there are none for long.
-func lockAlone(d storage.Dirs) (unlock func(), err error) {
-	file, err := os.OpenFile(filepath.Join(d.Data, "pulls.lock"), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("locking the store: %w", err)
-	}
-	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX); err != nil {
-		file.Close()
-		return nil, fmt.Errorf("locking the store: %w", err)
-	}
-	return func() { file.Close() }, nil
+	return errors.Join(failed...)
 }
 
 func writeLayers(d storage.Dirs, kept []Kept) error {
@@ -71,30 +65,41 @@ func writeLayers(d storage.Dirs, kept []Kept) error {
 			known[l.ID], parent = true, l.ID
 		}
 	}
-	text, err := json.Marshal(list)
-	if err != nil {
-		return err
-	}
-	if err := storage.ReplaceFile(filepath.Join(d.Graph(), layersFile), text); err != nil {
-		return fmt.Errorf("writing the records of layers: %w", err)
-	}
-	return nil
+	return writeRecords(d, layersFile, list)
 }
 
-// enterAll records all images in the store. None of them is swept meanwhile:
-// the index has them.
-func enterAll(d storage.Dirs, kept []Kept) error {
-	s, err := Open(d)
-	if err != nil {
-		return err
-	}
-	var failed []error
+// writeImages also writes the configurations, which podman looks for beside the
+// manifests: the index has them.
+func writeImages(d storage.Dirs, kept []Kept) error {
+	list := []cstorage.Image{}
 	for _, k := range kept {
-		img := Image{Names: k.Names, Config: k.Config, Manifest: k.Manifest, Digest: digest.Digest(k.Digest)}
-		if n := len(k.Chain); n > 0 {
-			img.Layer = chainOf(k.Chain[n-1].ID)
+		const manifest = cstorage.ImageDigestBigDataKey
+		config := chainOf(k.ID).String()
+		record := cstorage.Image{ID: k.ID, Digest: digest.Digest(k.Digest), Names: k.Names, NamesHistory: k.Names, Created: created(k.Image),
+			BigDataNames:   []string{manifest, config},
+			BigDataSizes:   map[string]int64{manifest: int64(len(k.Manifest)), config: int64(len(k.Config))},
+			BigDataDigests: map[string]digest.Digest{manifest: digest.FromBytes(k.Manifest), config: digest.FromBytes(k.Config)}}
+		if record.Digest.Validate() != nil { // with which the store could not be opened
+			record.Digest = ""
 		}
-		failed = append(failed, s.enter(img, k.Image))
+		if n := len(k.Chain); n > 0 {
+			record.TopLayer = k.Chain[n-1].ID
+		}
+		if err := storage.ReplaceFile(filepath.Join(d.Graph(), "overlay-images", k.ID, ConfigName(k.ID)), k.Config); err != nil {
+			return fmt.Errorf("writing the configuration of image %s: %w", k.ID, err)
+		}
+		list = append(list, record)
 	}
-	return errors.Join(append(failed, s.Close())...)
+	return writeRecords(d, imagesFile, list)
+}
+
+func writeRecords(d storage.Dirs, file string, list any) error {
+	text, err := json.Marshal(list)
+	if err == nil {
+		err = storage.ReplaceFile(filepath.Join(d.Graph(), file), text)
+	}
+	if err != nil {
+		return fmt.Errorf("writing the records %s: %w", file, err)
+	}
+	return nil
 }

@@ -34,9 +34,9 @@ func (s *Store) change() (unlock func(), err error) { return Lock(s.dirs) }
 
 // Lock is for who writes to our index alone.
 func Lock(d storage.Dirs) (unlock func(), err error) {
-	file, err := os.OpenFile(filepath.Join(d.Data, "index.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	file, err := openLock(d, "index.lock")
 	if err != nil {
-		return nil, fmt.Errorf("opening the index: %w", err)
+		return nil, err
 	}
 	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX); err != nil {
 		file.Close()
@@ -154,11 +154,7 @@ func (s *Store) enter(img Image, entry *storage.Image) error {
 	if img.Layer != "" {
 		top = img.Layer.Encoded()
 	}
-	created := entry.Created
-	if created.IsZero() {
-		created = time.Unix(0, 0)
-	}
-	options := &cstorage.ImageOptions{CreationDate: created, Digest: img.Digest, BigData: []cstorage.ImageBigDataOption{
+	options := &cstorage.ImageOptions{CreationDate: created(entry), Digest: img.Digest, BigData: []cstorage.ImageBigDataOption{
 		{Key: cstorage.ImageDigestBigDataKey, Data: img.Manifest, Digest: digest.FromBytes(img.Manifest)},
 		{Key: digest.FromBytes(img.Config).String(), Data: img.Config, Digest: digest.FromBytes(img.Config)},
 	}}
@@ -170,6 +166,14 @@ func (s *Store) enter(img Image, entry *storage.Image) error {
 		return err
 	}
 	return s.addNames(entry.ID, img.Names)
+}
+
+// created is the time that the store has for an image.
+func created(entry *storage.Image) time.Time {
+	if entry.Created.IsZero() {
+		return time.Unix(0, 0).UTC()
+	}
+	return entry.Created
 }
 
 // addNames keeps the order in which an image got its names, and so that of

@@ -48,6 +48,7 @@ func start(t *testing.T, base, image string) (*exec.Cmd, *strings.Builder) {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=pull:%s:%s", roleEnv, base, image), "XDG_CONFIG_HOME="+base)
 	cmd.Stderr = out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS} // or what containers/storage tries out stays mounted when it is killed
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package layers
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -59,6 +60,11 @@ func Manifest(d storage.Dirs, id string) ([]byte, error) {
 		return nil, fmt.Errorf("reading the manifest of image %s: %w", id, err)
 	}
 	return text, nil
+}
+
+// ConfigName is the file, beside the manifest, of an image's configuration.
+func ConfigName(id string) string {
+	return "=" + base64.StdEncoding.EncodeToString([]byte("sha256:"+id))
 }
 
 // Diff is a layer's directory.

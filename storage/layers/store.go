@@ -46,9 +46,9 @@ func Open(d storage.Dirs) (*Store, error) {
 			return nil, fmt.Errorf("making the store: %w", err)
 		}
 	}
-	users, err := os.OpenFile(filepath.Join(d.Data, "pulls.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	users, err := openLock(d, usersLock)
 	if err != nil {
-		return nil, fmt.Errorf("opening the store: %w", err)
+		return nil, err
 	}
 	if err := unix.Flock(int(users.Fd()), unix.LOCK_SH); err != nil {
 		users.Close()
@@ -60,6 +60,17 @@ func Open(d storage.Dirs) (*Store, error) {
 		return nil, err
 	}
 	return &Store{d, store, users}, nil
+}
+
+// usersLock is held by those that have the store open.
+const usersLock = "pulls.lock"
+
+func openLock(d storage.Dirs, name string) (*os.File, error) {
+	file, err := os.OpenFile(filepath.Join(d.Data, name), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening the store: %w", err)
+	}
+	return file, nil
 }
 
 // openLocked opens the store whose lock is held.
@@ -81,6 +92,11 @@ func openLocked(d storage.Dirs, users *os.File) (cstorage.Store, error) {
 // openGraph opens what containers/storage keeps: by its driver for overlay, also
 // where no overlay can be mounted, as nothing is mounted here.
 func openGraph(d storage.Dirs) (cstorage.Store, error) {
+	for _, file := range recordFiles {
+		if info, err := os.Stat(filepath.Join(d.Graph(), file)); err == nil && info.Size() == 0 {
+			return nil, fmt.Errorf("%s is empty", file) // the library would take it for a list of nothing
+		}
+	}
 	options := cstorage.StoreOptions{
 		RunRoot:            filepath.Join(d.Run, "storage"),
 		GraphRoot:          d.Graph(),
@@ -166,10 +182,14 @@ func getStore(options cstorage.StoreOptions) (cstorage.Store, error) {
 	return cstorage.GetStore(options)
 }
 
+// incomplete is the flag that containers/storage has on a layer being made, or
+// removed: also on one whose removal, after it could not be made, failed as well.
+const incomplete = "incomplete"
+
 // HasLayer says whether the layer with this chain id is complete in the store.
 func (s *Store) HasLayer(chainID digest.Digest) bool {
-	_, err := s.store.Layer(chainID.Encoded())
-	return err == nil
+	layer, err := s.store.Layer(chainID.Encoded())
+	return err == nil && layer.Flags[incomplete] == nil
 }
 
 // Close removes what was left of pulls that failed, and closes the store.

@@ -19,7 +19,7 @@ import (
 )
 
 // roles are what the test binary does when started again by a test.
-var roles = map[string]func(storage.Dirs, string) error{"pull": pullRole, "heal": healRole}
+var roles = map[string]func(storage.Dirs, string) error{"pull": pullRole, "heal": healRole, "open": openRole}
 
 const (
 	roleEnv = "RL_TEST_LAYERS"

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	cstorage "go.podman.io/storage"
 	"golang.org/x/sys/unix"
@@ -15,27 +16,39 @@ import (
 
 // afterBoot sweeps a store that nobody has opened since the machine's start:
 // its records may name layers of which the files are not on the disk. Who finds
-// it swept holds the lock shared, so none of those that wait here waits for a pull.
+// it swept holds the lock shared; who waits for that holds none, so that no pull
+// is waited for, but for one of another machine.
 func afterBoot(d storage.Dirs, store cstorage.Store, users *os.File) error {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return nil //nolint:nilerr // without /proc nothing is known, and nothing lost
 	}
-	file := filepath.Join(d.Data, "boot")
-	if known, _ := os.ReadFile(file); bytes.Equal(known, boot) {
-		return nil
-	}
-	if err := unix.Flock(int(users.Fd()), unix.LOCK_EX); err != nil {
-		return fmt.Errorf("locking the store: %w", err)
-	}
-	if known, _ := os.ReadFile(file); !bytes.Equal(known, boot) {
-		s := &Store{dirs: d, store: store}
-		if err := s.sweep(); err != nil {
-			return err
+	for {
+		if known, _ := os.ReadFile(bootFile(d)); bytes.Equal(known, boot) {
+			return unix.Flock(int(users.Fd()), unix.LOCK_SH)
 		}
-		_ = os.WriteFile(file, boot, 0o600) // on a full disk the next one sweeps again
+		err := unix.Flock(int(users.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+			return fmt.Errorf("locking the store: %w", err)
+		}
+		time.Sleep(claimPoll)
 	}
+	s := &Store{dirs: d, store: store}
+	if err := s.sweep(); err != nil {
+		return err
+	}
+	_ = os.WriteFile(bootFile(d), boot, 0o600) // on a full disk the next one sweeps again
 	return unix.Flock(int(users.Fd()), unix.LOCK_SH)
+}
+
+// bootFile says for which start of this machine the store was swept. Machines may
+// share a home.
+func bootFile(d storage.Dirs) string {
+	host, _ := os.Hostname()
+	return filepath.Join(d.Data, "boot."+filepath.Base(host))
 }
 
 // sweep removes images that the index does not know, then layers that no image
@@ -45,15 +58,19 @@ func (s *Store) sweep() error {
 	if err != nil {
 		return err
 	}
-	known, err := s.dirs.IDs() // not what they say: one that cannot be read is a matter of Check
+	sound, broken, err := s.dirs.CheckIndex()
 	if err != nil {
 		return err
 	}
+	needed := map[string]bool{}
 	index := map[string]bool{}
-	for _, id := range known {
+	for id := range broken { // one that cannot be read is a matter of Check
 		index[id] = true
 	}
-	needed := map[string]bool{}
+	for _, img := range sound {
+		index[img.ID] = true
+		needLayers(needed, img)
+	}
 	var failed []error
 	for _, img := range images {
 		if !index[img.ID] {
@@ -70,7 +87,20 @@ func (s *Store) sweep() error {
 			id = layer.Parent
 		}
 	}
-	return errors.Join(append(failed, s.dropLayers(needed), s.clearFrames(), s.clearStaging(), s.clearUnfinished())...)
+	return errors.Join(append(failed, s.dropLayers(needed), s.clearFrames(needed), s.clearStaging(), s.clearUnfinished())...)
+}
+
+// needLayers adds what the index has for an image, which stays whatever has
+// become of the store's record of it.
+func needLayers(needed map[string]bool, img *storage.Image) {
+	if img.Store != "" {
+		return
+	}
+	for _, short := range img.Layers {
+		if target, err := os.Readlink(short); err == nil {
+			needed[filepath.Base(filepath.Dir(target))] = true
+		}
+	}
 }
 
 // dropLayers: a parent goes only after its children, so rounds are made until
@@ -93,15 +123,15 @@ func (s *Store) dropLayers(needed map[string]bool) error {
 	}
 }
 
-// clearFrames removes those of layers that are not there.
-func (s *Store) clearFrames() error {
+// clearFrames removes those of layers that are not there, and that no image needs.
+func (s *Store) clearFrames(needed map[string]bool) error {
 	entries, err := os.ReadDir(frameRoot(s.dirs))
 	if err != nil {
 		return err
 	}
 	var failed []error
 	for _, e := range entries {
-		if _, err := s.store.Layer(e.Name()); errors.Is(err, cstorage.ErrLayerUnknown) {
+		if _, err := s.store.Layer(e.Name()); errors.Is(err, cstorage.ErrLayerUnknown) && !needed[e.Name()] {
 			failed = append(failed, os.Remove(frameFile(s.dirs, e.Name())))
 		}
 	}

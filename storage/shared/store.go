@@ -1,7 +1,6 @@
 package shared
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -152,8 +151,7 @@ func (s *Store) image(record cstorage.Image) *Image {
 	if !isID(record.ID) {
 		return nil
 	}
-	key := "=" + base64.StdEncoding.EncodeToString([]byte("sha256:"+record.ID))
-	text, err := readAtMost(path.Join(s.graph, "overlay-images", record.ID, key), maxText)
+	text, err := readAtMost(path.Join(s.graph, "overlay-images", record.ID, layers.ConfigName(record.ID)), maxText)
 	if err != nil {
 		return nil
 	}
