@@ -101,22 +101,6 @@ func removeTree(name string) error {
 	return err
 }
 
-// changesOf compares a container's copy with its image. It runs in the
-// container's user namespace.
-func changesOf(c *storage.Copy, layers []string, hidden map[string]bool) ([]flat.Change, error) {
-	stack, err := flat.Open(layers)
-	if err != nil {
-		return nil, err
-	}
-	defer stack.Close()
-	root, err := unix.Open(c.Root, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, &os.PathError{Op: "opening", Path: c.Root, Err: err}
-	}
-	defer unix.Close(root)
-	return stack.Changes(flat.Copied{Root: root, Since: c.Since, Hidden: hidden})
-}
-
 // hidden are the places of mounts, with all that is above.
 func hidden(mounts []string) map[string]bool {
 	places := map[string]bool{}
