@@ -198,7 +198,7 @@ func commitLayer(ctx context.Context, store *layers.Store, o CommitOptions, lowe
 		packed <- err
 	}()
 	sum := &counter{r: reader, sum: sha256.New()}
-	_, _, err = Unpack(ctx, int(staged.Dir.Fd()), sum, UnpackOptions{SingleID: o.SingleID, Frame: staged.Frame, Framed: &staged.Framed})
+	_, _, err = Unpack(ctx, int(staged.Dir.Fd()), sum, UnpackOptions{SingleID: o.SingleID, Frame: staged.Frame, Framed: &staged.Framed, Marked: &staged.Marked})
 	if err == nil {
 		_, err = io.Copy(io.Discard, sum)
 	}

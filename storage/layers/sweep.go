@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	cstorage "go.podman.io/storage"
 	"golang.org/x/sys/unix"
@@ -93,15 +94,15 @@ func (s *Store) dropLayers(needed map[string]bool) error {
 	}
 }
 
-// clearFrames removes those of layers that are not there.
+// clearFrames removes what was beside layers that are not there.
 func (s *Store) clearFrames() error {
-	entries, err := os.ReadDir(frameRoot(s.dirs))
+	entries, err := os.ReadDir(s.dirs.Frames())
 	if err != nil {
 		return err
 	}
 	var failed []error
 	for _, e := range entries {
-		if _, err := s.store.Layer(e.Name()); errors.Is(err, cstorage.ErrLayerUnknown) {
+		if _, err := s.store.Layer(strings.TrimSuffix(e.Name(), storage.MarksSuffix)); errors.Is(err, cstorage.ErrLayerUnknown) {
 			failed = append(failed, os.Remove(frameFile(s.dirs, e.Name())))
 		}
 	}
