@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -65,8 +64,8 @@ func (d Dirs) Frames() string { return path.Join(d.Data, "frames") }
 
 // Marked says whether the store has such a layer.
 func (d Dirs) Marked() bool {
-	found, _ := filepath.Glob(path.Join(d.Frames(), "*"+MarksSuffix))
-	return len(found) > 0
+	entries, _ := os.ReadDir(d.Frames())
+	return slices.ContainsFunc(entries, func(e os.DirEntry) bool { return strings.HasSuffix(e.Name(), MarksSuffix) })
 }
 
 func (d Dirs) driverFile() string { return path.Join(d.Data, "driver") }
