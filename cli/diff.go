@@ -13,6 +13,7 @@ import (
 	"containers/rl/cli/flags"
 	"containers/rl/container"
 	"containers/rl/image"
+	"containers/rl/storage/flat"
 )
 
 func diffFlags(f *flags.Set) func(Streams, []string) error {
@@ -96,7 +97,7 @@ func diffInside(w io.Writer, t container.Tree) error {
 }
 
 func diffOfCopy(w io.Writer, t container.Tree) error {
-	changes, err := changesOf(t.Copy, t.Lower, hidden(t.Mounts))
+	changes, err := flat.ChangesOf(t.Copy.Root, t.Lower, flat.Copied{Since: t.Copy.Since, Hidden: hidden(t.Mounts)})
 	for _, c := range changes {
 		if _, err := fmt.Fprintf(w, "%c %s\n", c.Kind, c.Path); err != nil {
 			return err

@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -24,7 +23,7 @@ func doctorFlags(*flags.Set) func(Streams, []string) error {
 			return usageError{Text: "doctor takes no argument", Command: "doctor"}
 		}
 		missing := 0
-		for _, look := range []func() finding{kernel, namespaces, ids, directories, driver, tunDevice, seccompFilter, appArmor, cgroup, fuse, cdiFound} {
+		for _, look := range []func() finding{kernel, namespaces, ids, directories, driver, tunDevice, seccompFilter, appArmor, cgroup, cdiFound} {
 			f := look()
 			line := fmt.Sprintf("%-10s %-9s %s", f.subject, f.state, f.text)
 			if f.mend != "" {
@@ -50,7 +49,7 @@ func kernel() finding {
 	release := unix.ByteSliceToString(u.Release[:])
 	var major, minor int
 	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err == nil && (major < 5 || major == 5 && minor < 11) {
-		return finding{"kernel", "degraded", release + " is older than 5.11, which mounts overlay without root: containers are copies of their images", "update the kernel"}
+		return finding{"kernel", "degraded", release + " is older than 5.11, which mounts overlay without root: see driver", "update the kernel"}
 	}
 	return finding{"kernel", "ok", release, ""}
 }
@@ -128,13 +127,6 @@ func cgroup() finding {
 		return finding{"cgroup", "degraded", path + " is not delegated to us, so no limits", "systemd-run --user --scope -p Delegate=yes rl ..."}
 	}
 	return finding{"cgroup", "ok", path + " is delegated to us", ""}
-}
-
-func fuse() finding {
-	if _, err := exec.LookPath("fusermount3"); err != nil {
-		return finding{"fuse", "ok", "fusermount3 is not installed; overlay of the kernel is used", ""}
-	}
-	return finding{"fuse", "ok", "fusermount3 is installed", ""}
 }
 
 func firstOf(values ...string) string {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,12 +26,12 @@ func driverInside(_ Streams, args []string) error {
 }
 
 // copyInside is the second self that makes a container's copy of its image.
-func copyInside(_ Streams, args []string) error {
-	var r container.Copying
-	if len(args) != 1 {
+func copyInside(streams Streams, args []string) error {
+	if len(args) != 0 {
 		return errors.New(container.RoleCopy + " is for rl itself")
 	}
-	if err := json.Unmarshal([]byte(args[0]), &r); err != nil {
+	var r container.Copying
+	if err := json.NewDecoder(streams.In).Decode(&r); err != nil {
 		return fmt.Errorf("reading the request: %w", err)
 	}
 	err := copyLayers(r)
@@ -56,15 +57,18 @@ func copyLayers(r container.Copying) (err error) {
 	if err := os.Mkdir(made, 0o755); err != nil {
 		return err
 	}
-	if err := flatten(r.Layers, made); err != nil {
+	if err := flatten(r, made); err != nil {
 		return err
 	}
 	if err := plainMode(made); err != nil {
 		return err
 	}
-	// Its time is when the copy was complete, by the clock of the file system.
-	if err := os.WriteFile(path.Join(r.Dir, storage.CopyMark), nil, 0o600); err != nil {
-		return err
+	// Its time is when the copy was complete, by the clock of the file system. What
+	// the container changed before is older, and has to be compared by its content.
+	if r.Upper == "" {
+		if err := os.WriteFile(path.Join(r.Dir, storage.CopyMark), nil, 0o600); err != nil {
+			return err
+		}
 	}
 	return os.Rename(made, path.Join(r.Dir, storage.RootName))
 }
@@ -79,8 +83,12 @@ func plainMode(dir string) error {
 	return os.Chmod(dir, info.Mode()&(os.ModePerm|os.ModeSticky))
 }
 
-func flatten(layers []string, dir string) error {
-	stack, err := flat.Open(layers)
+func flatten(r container.Copying, dir string) error {
+	open := flat.Open
+	if r.Upper != "" {
+		open = func(layers []string) (*flat.Stack, error) { return flat.OpenChanged(r.Upper, layers) }
+	}
+	stack, err := open(r.Layers)
 	if err != nil {
 		return err
 	}
@@ -90,7 +98,11 @@ func flatten(layers []string, dir string) error {
 		return &os.PathError{Op: "opening", Path: dir, Err: err}
 	}
 	defer unix.Close(root)
-	return stack.Copy(root)
+	if err := stack.Copy(root); err != nil || r.Upper == "" {
+		return err
+	}
+	// From now on it is all that there is of what the container changed.
+	return os.NewSyscallError("syncfs", unix.Syncfs(root))
 }
 
 func removeTree(name string) error {
@@ -99,22 +111,6 @@ func removeTree(name string) error {
 		return nil
 	}
 	return err
-}
-
-// changesOf compares a container's copy with its image. It runs in the
-// container's user namespace.
-func changesOf(c *storage.Copy, layers []string, hidden map[string]bool) ([]flat.Change, error) {
-	stack, err := flat.Open(layers)
-	if err != nil {
-		return nil, err
-	}
-	defer stack.Close()
-	root, err := unix.Open(c.Root, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, &os.PathError{Op: "opening", Path: c.Root, Err: err}
-	}
-	defer unix.Close(root)
-	return stack.Changes(flat.Copied{Root: root, Since: c.Since, Hidden: hidden})
 }
 
 // hidden are the places of mounts, with all that is above.
@@ -128,20 +124,49 @@ func hidden(mounts []string) map[string]bool {
 	return places
 }
 
-// driver is the line of doctor.
+// driver is the line of doctor. What was found by trying is tried again if it is
+// not the best, as what was amiss may be there by now.
 func driver() finding {
 	host, err := start.OpenHost()
+	if err == nil {
+		err = host.Dirs.ForgetDriver()
+	}
 	if err != nil {
 		return finding{"driver", "degraded", err.Error(), ""}
 	}
 	d, err := container.ChooseDriver(host)
-	switch {
-	case err != nil:
-		return finding{"driver", "degraded", "it cannot be found out which one the store can have", ""}
-	case d.Name == storage.Fuse && !d.Forced:
-		return finding{"driver", "degraded", fmt.Sprintf("%s, files go through a process of rl: %s", d.Name, d.Reason), "export XDG_DATA_HOME=/local/directory, or Linux 5.11"}
-	case d.Name == storage.VFS && !d.Forced:
-		return finding{"driver", "degraded", fmt.Sprintf("%s, a copy of the image for each container: %s", d.Name, d.Reason), "export XDG_DATA_HOME=/local/directory, or Linux 5.11"}
+	if errors.As(err, new(container.Exit)) { // the second self has said why
+		return finding{"driver", "degraded", "it cannot be found out which one the store can have", "see above"}
 	}
-	return finding{"driver", "ok", d.Name + ": " + d.Reason, ""}
+	if err != nil {
+		return finding{"driver", "degraded", err.Error(), ""}
+	}
+	if d.Forced || d.Name == storage.Overlay {
+		return finding{"driver", "ok", d.Name + ": " + d.Reason, ""}
+	}
+	host.Dirs.Tell(d) // a start need not
+	what := "a copy of the image for each container"
+	if d.Name == storage.Fuse {
+		what = "files go through a process of rl"
+	}
+	return finding{"driver", "degraded", fmt.Sprintf("%s, %s: %s", d.Name, what, d.Reason), betterDriver(host.Dirs, d)}
+}
+
+// betterDriver says what to do for one.
+func betterDriver(dirs storage.Dirs, d storage.Driver) string {
+	known, err := os.ReadFile("/proc/filesystems")
+	if dirs.Marked() {
+		return "rl rmi -af && rl doctor, and pull the images again"
+	}
+	if err == nil && !bytes.Contains(known, []byte("\toverlay\n")) {
+		return "sudo modprobe overlay && rl doctor"
+	}
+	if d.Name == storage.VFS {
+		fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return "sudo modprobe fuse && sudo chmod 666 /dev/fuse && rl doctor"
+		}
+		unix.Close(fd)
+	}
+	return "export XDG_DATA_HOME=/local/directory, or Linux 5.11"
 }

@@ -75,12 +75,7 @@ func secondSelf(process *userns.Process) error {
 			process.Signal(s.(syscall.Signal))
 		}
 	}()
-	err := process.Wait()
-	var exit *userns.ExitError
-	if errors.As(err, &exit) && exit.Status.Exited() {
-		return container.Exit{Code: exit.Status.ExitStatus()}
-	}
-	return err
+	return container.SaidAlready(process.Wait())
 }
 
 // pullInside is the second self.

@@ -1,10 +1,7 @@
 package cli
 
 import (
-	"os"
 	"path"
-
-	"golang.org/x/sys/unix"
 
 	"containers/rl/cli/start"
 	"containers/rl/container"
@@ -53,7 +50,7 @@ func Role(argv []string, s Streams) (int, bool) {
 // removeInside removes what belongs to ids of the user namespace.
 func removeInside(_ Streams, paths []string) error {
 	for _, path := range paths {
-		if err := storage.RemoveTree(unix.AT_FDCWD, path); err != nil && !os.IsNotExist(err) {
+		if err := removeTree(path); err != nil {
 			return err
 		}
 	}

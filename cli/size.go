@@ -13,6 +13,7 @@ import (
 
 	"containers/rl/container"
 	"containers/rl/storage"
+	"containers/rl/storage/flat"
 	"containers/rl/userns"
 )
 
@@ -105,7 +106,7 @@ func treeSize(dir string) (total int64, err error) {
 }
 
 // sizeOfCopy has the second self of a container's files compare them with the
-// image. One that is removed meanwhile has no size.
+// image. One that is removed or ends meanwhile, or is started just now, has no size.
 func sizeOfCopy(host container.Host, i *container.Info) (n int64, err error) {
 	reader, writer, err := os.Pipe()
 	if err != nil {
@@ -114,7 +115,7 @@ func sizeOfCopy(host container.Host, i *container.Info) (n int64, err error) {
 	defer reader.Close()
 	err = inTree(host, i.ID, treeRequest{Op: "size"}, nil, writer)
 	writer.Close()
-	if errors.Is(err, storage.ErrNoContainer) {
+	if errors.Is(err, storage.ErrNoContainer) || errors.Is(err, storage.ErrHeld) || errors.Is(err, container.ErrNotRunning) {
 		return 0, nil
 	}
 	if err == nil {
@@ -125,13 +126,16 @@ func sizeOfCopy(host container.Host, i *container.Info) (n int64, err error) {
 
 // sizeOfChanges is what a container wrote, in files that are its own by now.
 func sizeOfChanges(w io.Writer, t container.Tree) error {
-	changes, err := changesOf(t.Copy, t.Lower, hidden(t.Mounts))
+	changes, err := flat.ChangesOf(t.Copy.Root, t.Lower, flat.Copied{Since: t.Copy.Since, Hidden: hidden(t.Mounts)})
 	if err != nil {
 		return err
 	}
-	total := int64(0)
+	total, seen := int64(0), map[uint64]bool{}
 	for _, c := range changes {
-		total += c.Size
+		if !seen[c.Ino] {
+			total += c.Size
+		}
+		seen[c.Ino] = c.Ino != 0
 	}
 	_, err = fmt.Fprintln(w, total)
 	return err

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -19,10 +20,12 @@ const (
 	RoleCopy   = "rl-copy"
 )
 
-// Copying is the only argument of RoleCopy.
+// Copying is what RoleCopy reads from its standard input: the names of many layers
+// are more than an argument may have.
 type Copying struct {
 	Dir    string   // the container's own
-	Layers []string // topmost first
+	Upper  string   // what it changed before on top of the image, or ""
+	Layers []string // of the image, topmost first
 }
 
 // ChooseDriver gives the driver of containers to come. What was found by trying
@@ -31,58 +34,69 @@ func ChooseDriver(h Host) (storage.Driver, error) {
 	if d, ok := h.Dirs.Driver(); ok {
 		return d, nil
 	}
-	err := beforeJoining(h.IDs, RoleDriver, h.Dirs.Data)
-	d, ok := h.Dirs.Driver()
-	if !ok { // nothing can be kept there: a start shows why
-		d = storage.Driver{Name: storage.Overlay, Reason: "nothing else was found"}
+	err := beforeJoining(h.IDs, RoleDriver, []string{h.Dirs.Data}, 0)
+	if d, ok := h.Dirs.Driver(); ok {
+		return d, nil
 	}
-	return d, err
+	if err == nil {
+		err = fmt.Errorf("choosing a driver: what was found cannot be read in %s", h.Dirs.Data)
+	}
+	return storage.Driver{}, err
 }
 
 // copyImage makes the container's own copy of its image, if that is to be its
-// root. It comes before the container is one that stays: what a kill leaves is
-// removed with the rest of the directory. of: what the container changed before,
-// on top of the image.
-func (o *Options) copyImage(h Host, c *storage.Container, of ...string) (d storage.Driver, err error) {
+// root. For a new container it comes before that is one that stays: what a kill
+// leaves is removed with the rest of the directory. One that had an overlay has
+// upper, what it changed; what a kill leaves of its copy is made anew by the next start.
+func (o *Options) copyImage(h Host, c *storage.Container, upper string) error {
 	if o.Rootfs != "" {
-		return d, nil
+		return nil
 	}
+	if err := o.decide(h, ""); err != nil || o.driver.Name != storage.VFS {
+		return err
+	}
+	request := Copying{Dir: c.Dir, Upper: upper}
 	if o.Image != nil { // a pod's own container has none, and an empty root
-		of = append(of, o.Image.Layers...)
+		request.Layers = o.Image.Layers
 	}
-	if err = o.decide(h, ""); err != nil || o.driver.Name != storage.VFS {
-		return o.driver, err
-	}
-	d = o.driver
-	text, err := json.Marshal(Copying{Dir: c.Dir, Layers: of})
+	text, err := json.Marshal(request)
 	if err != nil {
-		return d, err
+		return err
 	}
-	return d, beforeJoining(h.IDs, RoleCopy, string(text))
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("making a pipe: %w", err)
+	}
+	defer reader.Close()
+	go func() {
+		_, _ = writer.Write(text) // who does not read it says why
+		writer.Close()
+	}()
+	return beforeJoining(h.IDs, RoleCopy, nil, int(reader.Fd()))
 }
 
 // beforeJoining runs a second self to its end. Who is about to enter another
 // container has hidden its memory already (hide), and with it the id maps of its
 // children, which nobody but root can write then. None of ours is inside yet, so it is
 // shown until the second self has executed its program.
-func beforeJoining(ids userns.Map, role, arg string) error {
+func beforeJoining(ids userns.Map, role string, args []string, stdin int) error {
 	was, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
 	hidden := err == nil && was == 0
 	if hidden {
 		_ = unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0)
 	}
-	process, err := userns.Command(ids, role, []string{arg})
+	process, err := userns.CommandWith(ids, role, args, [3]int{stdin, 1, 2})
 	if hidden {
 		err = errors.Join(err, hide())
 	}
 	if process == nil {
 		return err
 	}
-	return errors.Join(err, saidAlready(process.Wait()))
+	return errors.Join(err, SaidAlready(process.Wait()))
 }
 
-// saidAlready: a second self that ended by itself has told the user why.
-func saidAlready(err error) error {
+// SaidAlready: a second self that ended by itself has told the user why.
+func SaidAlready(err error) error {
 	var exit *userns.ExitError
 	if errors.As(err, &exit) && exit.Status.Exited() {
 		return Exit{Code: exit.Status.ExitStatus()}
@@ -101,11 +115,11 @@ func (p *plan) findRoot(c *storage.Container, again bool) (err error) {
 		}
 		return nil
 	case again && !storage.Copied(c.Dir):
-		if p.driver, err = p.o.copyImage(Host{Dirs: p.dirs, IDs: p.ids}, c, c.Upper); err != nil {
+		if err = p.o.copyImage(Host{Dirs: p.dirs, IDs: p.ids}, c, c.Upper); err != nil {
 			return err
 		}
 	}
-	if p.driver.Name == storage.VFS || again && storage.Copied(c.Dir) {
+	if p.o.driver.Name == storage.VFS || again && storage.Copied(c.Dir) {
 		p.files.root = c.Root()
 	}
 	return nil
@@ -113,20 +127,24 @@ func (p *plan) findRoot(c *storage.Container, again bool) (err error) {
 
 // driverNotice says once that containers are copies, and why. Who asked for it knows.
 func (p *plan) driverNotice() string {
-	if p.driver.Name == "" || p.driver.Name == storage.Overlay || p.driver.Forced || p.driver.Told {
+	d := &p.o.driver
+	if p.o.Rootfs != "" || d.Name == "" || d.Name == storage.Overlay || d.Forced || d.Told {
 		return ""
 	}
-	p.dirs.Tell(p.driver)
-	if p.driver.Name == storage.Fuse {
-		return fmt.Sprintf("the files of containers go through FUSE (driver %s): %s", storage.Fuse, p.driver.Reason)
+	p.dirs.Tell(*d)
+	d.Told = true
+	if d.Name == storage.Fuse {
+		return fmt.Sprintf("the files of containers go through FUSE (driver %s): %s", storage.Fuse, d.Reason)
 	}
-	return fmt.Sprintf("each container gets a copy of its image (driver %s): %s", storage.VFS, p.driver.Reason)
+	return fmt.Sprintf("each container gets a copy of its image (driver %s): %s", storage.VFS, d.Reason)
 }
 
 // Copied says whether the container has one.
 func (i *Info) Copied() bool { return storage.Copied(i.Dir) }
 
-// Driver is the name of the driver that the container has.
+// Driver is the name of the driver that the container's files are for: a copy stays
+// one wherever it is started; others are an overlay's, by the kernel or through
+// FUSE, until a start can make nothing but a copy.
 func (i *Info) Driver() string {
 	if i.Copied() {
 		return storage.VFS

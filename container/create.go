@@ -32,7 +32,7 @@ func Create(h Host, o *Options) (err error) {
 	if err != nil {
 		return err
 	}
-	if _, err = o.copyImage(inside, c); err == nil {
+	if err = o.copyImage(inside, c, ""); err == nil {
 		err = keep(h.Dirs, c, o)
 	}
 	if err != nil {

@@ -10,7 +10,8 @@
 // security.
 //
 // It relies on openat2(2) (Linux 5.6), pidfd_open(2) (5.3), overlay in a user
-// namespace (5.11; a copy of the image without it), pivot_root(2), capabilities(7), seccomp(2) and tun.txt of
-// the kernel. Where one is missing the failing step is named with its errno
-// and userns.Explain gives the command that mends it.
+// namespace (5.11; else one through FUSE, or a copy of the image),
+// pivot_root(2), capabilities(7), seccomp(2) and tun.txt of the kernel. Where one
+// is missing the failing step is named with its errno and userns.Explain gives the
+// command that mends it.
 package container

@@ -18,7 +18,8 @@ var ErrInitialized = errors.New("has already been created in runtime: container 
 // be, and given back. A container is what a child does in one go, so no mount and
 // no namespace is left behind, and nothing is kept free for the start. What is
 // kept is the specification, for who wants to read it, and the status, until a
-// start or the end of this boot.
+// start or the end of this boot; and, for a container that had an overlay where
+// there is none any more, the copy that its start would have made.
 func (i *Info) Initialize(h Host) (err error) {
 	if i.busy() || i.Status == StatusInitialized {
 		return fmt.Errorf("container %s %w", i.ID, ErrInitialized)

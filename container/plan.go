@@ -44,7 +44,6 @@ type plan struct {
 	images []*storage.Image // that are mounted beside the root
 	hooked bool             // hooks were run
 	stdin  int              // the other end of a standard input that nobody writes to yet
-	driver storage.Driver   // that its root was made with in this start
 }
 
 // steps is how many a common container has.

@@ -33,7 +33,7 @@ func prepare(h Host, o *Options, c *storage.Container, j *joined) (*storage.Cont
 	p.spec = spec
 	again := c != nil
 	if !again {
-		if c, p.driver, err = makeDirectory(h, o); err != nil {
+		if c, err = makeDirectory(h, o); err != nil {
 			return c, p, err
 		}
 	}
@@ -77,28 +77,28 @@ func (p *plan) rootOverlay(c *storage.Container) (err error) {
 }
 
 // makeDirectory: what is removed at its end needs a record only if it lives.
-func makeDirectory(h Host, o *Options) (c *storage.Container, d storage.Driver, err error) {
+func makeDirectory(h Host, o *Options) (c *storage.Container, err error) {
 	o.fromImage()
 	if o.Remove {
 		err = claiming(h.Dirs, o.Name, func() (err error) { c, err = h.Dirs.CreateContainer(o.ID, o.Name, o.Image); return err })
 		if err == nil {
-			d, err = o.copyImage(h, c)
+			err = o.copyImage(h, c, "")
 		}
 		if err == nil {
 			err = o.keepSecrets(c)
 		}
-		return c, d, err
+		return c, err
 	}
 	if c, err = h.Dirs.CreateContainer(o.ID, "", o.Image); err != nil {
-		return nil, d, err
+		return nil, err
 	}
-	if d, err = o.copyImage(h, c); err == nil {
+	if err = o.copyImage(h, c, ""); err == nil {
 		err = keep(h.Dirs, c, o)
 	}
 	if err == nil {
 		emit(h.Dirs, o.event("create"))
 	}
-	return c, d, err
+	return c, err
 }
 
 // keep makes a container one that stays, under a name of its own.

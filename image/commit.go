@@ -147,17 +147,7 @@ func changesFor(o CommitOptions, layers []string) (PackOptions, error) {
 	if o.Copy == nil {
 		return opts, nil
 	}
-	stack, err := flat.Open(layers)
-	if err != nil {
-		return opts, err
-	}
-	defer stack.Close()
-	root, err := unix.Open(o.Copy.Root, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return opts, fmt.Errorf("opening %s: %w", o.Copy.Root, err)
-	}
-	defer unix.Close(root)
-	list, err := stack.Changes(flat.Copied{Root: root, Since: o.Copy.Since, Hidden: o.Hidden})
+	list, err := flat.ChangesOf(o.Copy.Root, layers, flat.Copied{Since: o.Copy.Since, Hidden: o.Hidden})
 	opts.Only, opts.Gone = map[string]bool{}, map[string][]string{}
 	for _, c := range list {
 		if c.Kind == flat.Deleted {
@@ -208,7 +198,7 @@ func commitLayer(ctx context.Context, store *layers.Store, o CommitOptions, lowe
 		packed <- err
 	}()
 	sum := &counter{r: reader, sum: sha256.New()}
-	_, _, err = Unpack(ctx, int(staged.Dir.Fd()), sum, UnpackOptions{SingleID: o.SingleID, Frame: staged.Frame, Framed: &staged.Framed})
+	_, _, err = Unpack(ctx, int(staged.Dir.Fd()), sum, UnpackOptions{SingleID: o.SingleID, Frame: staged.Frame, Framed: &staged.Framed, Marked: &staged.Marked})
 	if err == nil {
 		_, err = io.Copy(io.Discard, sum)
 	}

@@ -287,7 +287,7 @@ func (p *pull) layer(ctx context.Context, i int, from blobs, staged *layers.Stag
 	end := func() { closing.Do(func() { plain.Close() }) }
 	defer end()
 	checked := &counter{r: plain, sum: sha256.New()}
-	_, squashed, err := Unpack(ctx, dir, checked, UnpackOptions{SingleID: p.o.SingleID, Frame: staged.Frame, Framed: &staged.Framed})
+	_, squashed, err := Unpack(ctx, dir, checked, UnpackOptions{SingleID: p.o.SingleID, Frame: staged.Frame, Framed: &staged.Framed, Marked: &staged.Marked})
 	if err == nil { // what follows the archive's end belongs to both digests
 		_, err = io.Copy(io.Discard, checked)
 	}

@@ -53,7 +53,7 @@ func Import(ctx context.Context, o ImportOptions, file io.Reader) (id string, sq
 	}
 	defer func() { err = errors.Join(err, staged.Abort()) }()
 	sum := &counter{r: plain, sum: sha256.New()}
-	_, squashed, err = Unpack(ctx, int(staged.Dir.Fd()), sum, UnpackOptions{SingleID: o.SingleID, Frame: staged.Frame, Framed: &staged.Framed})
+	_, squashed, err = Unpack(ctx, int(staged.Dir.Fd()), sum, UnpackOptions{SingleID: o.SingleID, Frame: staged.Frame, Framed: &staged.Framed, Marked: &staged.Marked})
 	if err == nil {
 		_, err = io.Copy(io.Discard, sum)
 	}

@@ -24,6 +24,7 @@ type UnpackOptions struct {
 	// frameWriter. Framed is then set when it is of use. Nil: not wanted.
 	Frame  io.Writer
 	Framed *bool
+	Marked *bool // set when a whiteout could only be kept as in the archive; or nil
 }
 
 // unpacker writes one layer. All names are resolved below root.

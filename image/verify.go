@@ -36,7 +36,7 @@ func verify(ctx context.Context, l layers.Layer) error {
 		return err
 	}
 	return storedLayer{l}.within(func(root int) error {
-		v := &verifier{unpacker: unpacker{root: root, parent: -1}, known: map[uint64]bool{}}
+		v := &verifier{unpacker: unpacker{root: root, parent: -1}, known: map[uint64]bool{}, named: map[string]bool{}}
 		defer v.leave()
 		return v.compare(headers)
 	})
@@ -61,6 +61,7 @@ func readHeaders(archive io.Reader) (headers []*tar.Header, err error) {
 type verifier struct {
 	unpacker
 	known  map[uint64]bool // inodes of what the archive has
+	named  map[string]bool // its names
 	faults []error
 }
 
@@ -74,6 +75,9 @@ func (v *verifier) fault(name, format string, args ...any) {
 // whatever names, that is what it became. There is no frame when this happened
 // to a file.
 func (v *verifier) compare(headers []*tar.Header) error {
+	for _, h := range headers {
+		v.named[path.Clean("/" + h.Name)[1:]] = true
+	}
 	for _, h := range slices.Backward(headers) {
 		if name := path.Clean("/" + h.Name)[1:]; name != "" {
 			v.entry(name, h)
@@ -102,6 +106,10 @@ func (v *verifier) entry(name string, h *tar.Header) {
 		return
 	}
 	defer unix.Close(dir)
+	if hides {
+		v.whiteout(name, dir, base)
+		return
+	}
 	var st unix.Stat_t
 	if err := unix.Fstatat(dir, base, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		v.fault(name, "%v", err)
@@ -111,10 +119,6 @@ func (v *verifier) entry(name string, h *tar.Header) {
 	v.known[st.Ino] = true
 	switch {
 	case seen && h.Typeflag == tar.TypeDir:
-	case hides:
-		if st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != 0 {
-			v.fault(name, "what it hides is not hidden")
-		}
 	case h.Typeflag == tar.TypeLink:
 		v.hardLink(name, path.Clean("/" + h.Linkname)[1:], st)
 	default:
@@ -122,7 +126,38 @@ func (v *verifier) entry(name string, h *tar.Header) {
 	}
 }
 
-// opaque is a mark on the directory.
+// whiteout has one of the forms that unpacker.hide gives it.
+func (v *verifier) whiteout(name string, dir int, base string) {
+	var st unix.Stat_t
+	if v.marked(dir, whiteout+base) {
+		return
+	}
+	if err := unix.Fstatat(dir, base, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		v.fault(name, "%v", err)
+		return
+	}
+	switch kind := st.Mode & unix.S_IFMT; {
+	case kind == unix.S_IFCHR && st.Rdev == 0:
+		v.known[st.Ino] = true
+	case kind == unix.S_IFDIR:
+		v.opaque(path.Join(path.Dir(name), base, opaque))
+	case !v.named[path.Join(path.Dir(name), base)]: // a file of the layer itself hides as well
+		v.fault(name, "what it hides is not hidden")
+	}
+}
+
+// marked: where a file system takes none of overlay's marks, an empty file has the
+// archive's name for it (unpacker.mark).
+func (v *verifier) marked(dir int, base string) bool {
+	var st unix.Stat_t
+	if unix.Fstatat(dir, base, &st, unix.AT_SYMLINK_NOFOLLOW) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size > 0 {
+		return false
+	}
+	v.known[st.Ino] = true
+	return true
+}
+
+// opaque is a mark on the directory, or in it.
 func (v *verifier) opaque(name string) {
 	dir, err := v.open(path.Dir(name), unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
@@ -130,8 +165,7 @@ func (v *verifier) opaque(name string) {
 		return
 	}
 	defer unix.Close(dir)
-	mark := make([]byte, 1)
-	if n, err := unix.Fgetxattr(dir, "user.overlay.opaque", mark); err != nil || n != 1 || mark[0] != 'y' {
+	if !isOpaque(dir) && !v.marked(dir, opaque) {
 		v.fault(name, "what it hides is not hidden")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
@@ -55,6 +56,8 @@ func TestVerify(t *testing.T) {
 		entry{name: "pipe", kind: tar.TypeFifo, mode: 0o640},
 		entry{name: "null", kind: tar.TypeChar, mode: 0o666},
 		entry{name: ".wh.gone", kind: tar.TypeReg},
+		entry{name: ".wh.again", kind: tar.TypeReg},
+		entry{name: "again/below", kind: tar.TypeReg},
 		entry{name: "a/.wh..wh..opq", kind: tar.TypeReg},
 		entry{name: ".wh..wh.plnk", kind: tar.TypeReg})
 	for _, c := range []struct {
@@ -63,6 +66,9 @@ func TestVerify(t *testing.T) {
 		fault string // "" for none
 	}{
 		{"nothing", func(string) error { return nil }, ""},
+		{"marks of the archive", archiveMarks, ""},
+		{"a mark too many", func(dir string) error { return rewrite(dir+"/a/.wh.other", "", 0o600) }, "a/.wh.other: it is not in the archive"},
+		{"a directory not opaque", func(dir string) error { return unix.Removexattr(dir+"/again", "user.overlay.opaque") }, "again/.wh..wh..opq: what it hides is not hidden"},
 		{"content", func(dir string) error { return rewrite(dir+"/a/file", "tex!", 0o4755) }, "was changed"},
 		{"shorter", func(dir string) error { return os.Truncate(dir+"/a/file", 2) }, "a/file: unexpected EOF"},
 		{"longer", func(dir string) error { return os.Truncate(dir+"/implied/empty", 1) }, "implied/empty: it has 1 bytes, not 0"},
@@ -115,4 +121,22 @@ func replaceBy(name, other string) error {
 		return err
 	}
 	return os.WriteFile(name, text, 0o644)
+}
+
+// archiveMarks turns the marks of overlay into those that a layer has on NFS.
+func archiveMarks(dir string) error {
+	for _, name := range []string{"/a", "/again"} {
+		if err := unix.Removexattr(dir+name, "user.overlay.opaque"); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"/.wh.gone", "/.wh.again", "/a/.wh..wh..opq"} {
+		if err := os.WriteFile(dir+name, nil, 0o600); err != nil {
+			return err
+		}
+	}
+	if err := os.Remove(dir + "/gone"); err != nil {
+		return err
+	}
+	return os.Chtimes(dir+"/a", time.Unix(0, 0), time.Unix(0, 0))
 }

@@ -16,7 +16,7 @@ func (u *unpacker) hide(base string) error {
 		if err := unix.Mknodat(u.parent, base, unix.S_IFCHR, 0); !errors.Is(err, unix.EPERM) {
 			return err
 		}
-		return mark(u.parent, whiteout+base)
+		return u.mark(u.parent, whiteout+base)
 	case err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR:
 		return u.opaque(u.parent, base)
 	}
@@ -50,13 +50,16 @@ func (u *unpacker) opaque(parent int, base string) error {
 	if err := unix.Fsetxattr(fd, "user.overlay.opaque", []byte("y"), 0); !errors.Is(err, unix.EOPNOTSUPP) {
 		return err
 	}
-	return mark(fd, opaque)
+	return u.mark(fd, opaque)
 }
 
 // mark keeps a mark as the archive has it: where the file system takes no such
 // attribute (NFS before 4.2), or the kernel makes no such device without root
 // (before Linux 5.8), it takes no overlay either, and package flat knows both forms.
-func mark(dir int, base string) error {
+func (u *unpacker) mark(dir int, base string) error {
+	if u.opts.Marked != nil {
+		*u.opts.Marked = true
+	}
 	fd, err := unix.Openat(dir, base, unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return err

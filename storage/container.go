@@ -221,7 +221,7 @@ func remove(dir string) (string, error) {
 		switch err := RemoveTree(unix.AT_FDCWD, dir); {
 		case errors.Is(err, os.ErrNotExist):
 			return dir, nil
-		case errors.Is(err, unix.EBUSY):
+		case errors.Is(err, ErrOpen):
 			return dir, nil // on NFS our lock is there until it is closed; the next command removes the rest
 		case errors.Is(err, unix.ENOTEMPTY) && n < attempts:
 			// Who came to lock the directory before it got this name has made the

@@ -7,8 +7,9 @@ import (
 )
 
 // RootName is a container's own copy of its image, in its directory. It comes by
-// a rename, so it is whole; CopyNew is its name before, and CopyMark a file that
-// was written when it was complete.
+// a rename, so it is whole; CopyNew is its name before, and what a kill leaves of
+// it. CopyMark is a file that was written when it was complete; there is none when
+// it has what the container changed before, of which no time tells.
 const (
 	RootName = "root"
 	CopyMark = "copied"
@@ -19,7 +20,7 @@ const (
 func (c *Container) Root() string { return path.Join(c.Dir, RootName) }
 
 // Copied says whether a container's directory has a copy: then that is its
-// root, whatever driver others get.
+// root, whatever driver others get, and what it had before is of no use.
 func Copied(dir string) bool { return unix.Access(path.Join(dir, RootName), unix.F_OK) == nil }
 
 // Copy is a container's own copy of its image.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -47,6 +48,25 @@ func CheckDriver(name string) error {
 //	reason overlay cannot be mounted ...
 //
 // It holds for the kernel and the kind of file system that it was made on.
+
+// A layer whose marks are an image archive's, as the file system could keep no
+// others, has a file of its id here: no overlay may be mounted of it, however good
+// the driver is that there is by now.
+
+// MarksSuffix ends its name, beside the layer's frame.
+const MarksSuffix = ".marks"
+
+// Marks is that file of a layer.
+func (d Dirs) Marks(layer string) string { return path.Join(d.Frames(), layer+MarksSuffix) }
+
+// Frames is the directory of what was in layers' archives beside their files.
+func (d Dirs) Frames() string { return path.Join(d.Data, "frames") }
+
+// Marked says whether the store has such a layer.
+func (d Dirs) Marked() bool {
+	entries, _ := os.ReadDir(d.Frames())
+	return slices.ContainsFunc(entries, func(e os.DirEntry) bool { return strings.HasSuffix(e.Name(), MarksSuffix) })
+}
 
 func (d Dirs) driverFile() string { return path.Join(d.Data, "driver") }
 
@@ -167,11 +187,7 @@ func (d Dirs) TryDriver() (Driver, error) {
 	if r, ok := d.Driver(); ok { // by who had the lock before
 		return r, nil
 	}
-	home := path.Join(d.Data, "trying")
-	if err := RemoveTree(unix.AT_FDCWD, home); err != nil && !errors.Is(err, os.ErrNotExist) { // of one that was killed
-		return Driver{}, fmt.Errorf("choosing a driver: %w", err)
-	}
-	r, err := d.firstOf(home)
+	r, err := d.firstOf(path.Join(d.Data, "trying"))
 	if err != nil {
 		return r, fmt.Errorf("choosing a driver: %w", err)
 	}
@@ -181,25 +197,77 @@ func (d Dirs) TryDriver() (Driver, error) {
 	return r, nil
 }
 
+// ForgetDriver has the drivers tried again, if what was found is not the best.
+func (d Dirs) ForgetDriver() error {
+	if r, ok := d.Driver(); !ok || r.Forced || r.Name == Overlay {
+		return nil
+	}
+	if err := os.Remove(d.driverFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("trying the drivers again: %w", err)
+	}
+	return nil
+}
+
+// passing are the errors that say nothing of a driver: they have the trial fail, as
+// what it finds is kept.
+var passing = []error{unix.ENOMEM, unix.ENOSPC, unix.EDQUOT, unix.EMFILE, unix.ENFILE, unix.EAGAIN, unix.EINTR, unix.EIO}
+
 // mounter mounts an overlay on a directory. refused: it cannot be mounted; err:
 // it could not be tried.
 type mounter func(lower, upper, work, merged string) (refused, err error)
 
 // firstOf tries the drivers in their order.
 func (d Dirs) firstOf(home string) (r Driver, err error) {
-	try := func(mount mounter) (refused, err error) {
-		refused, err = tryOverlay(home, mount)
-		return refused, errors.Join(err, RemoveTree(unix.AT_FDCWD, home))
+	if d.Marked() {
+		return Driver{Name: VFS, Reason: "layers have whiteouts that only copies know, from where there could be no others (NFS, Linux before 5.8)"}, nil
 	}
-	refused, err := try(mountTrial)
-	if refused == nil || err != nil {
-		return Driver{Name: Overlay, Reason: "overlay can be mounted on " + d.Data}, err
+	refused, err := d.try(home, Overlay, mountTrial)
+	if err != nil {
+		return r, err
+	}
+	if refused == nil {
+		return Driver{Name: Overlay, Reason: "overlay can be mounted on " + d.Data}, nil
 	}
 	reason := fmt.Sprintf("overlay cannot be used on %s: %v", d.Data, refused)
-	if refused, err = try(byFuse); refused == nil || err != nil {
-		return Driver{Name: Fuse, Reason: reason}, err
+	if refused, err = d.try(home, Fuse, byFuse); err != nil {
+		return r, err
+	}
+	if refused == nil {
+		return Driver{Name: Fuse, Reason: reason}, nil
 	}
 	return Driver{Name: VFS, Reason: fmt.Sprintf("%s; nor through FUSE: %v", reason, refused)}, nil
+}
+
+// try has a trial in a directory of its own, as that of another, or of one that was
+// killed, may have names that NFS keeps.
+func (d Dirs) try(home, driver string, mount mounter) (refused, err error) {
+	if err := removeTrials(home); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(home, "")
+	if err != nil {
+		return nil, err
+	}
+	refused, err = tryOverlay(dir, mount)
+	err = errors.Join(err, removeTrials(home))
+	if slices.ContainsFunc(passing, func(e error) bool { return errors.Is(refused, e) }) {
+		refused, err = nil, errors.Join(refused, err)
+	}
+	if err != nil {
+		err = fmt.Errorf("trying %s on %s: %w: try again, or name one: rl --storage-driver %s", driver, d.Data, err, VFS)
+	}
+	return refused, err
+}
+
+func removeTrials(home string) error {
+	err := RemoveTree(unix.AT_FDCWD, home)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, ErrOpen) {
+		return nil
+	}
+	return err
 }
 
 // tryOverlay does what a container would: it writes to a file of a lower
@@ -207,7 +275,7 @@ func (d Dirs) firstOf(home string) (r Driver, err error) {
 // of overlay's that not every file system can hold. err: it could not be tried.
 func tryOverlay(home string, mount mounter) (refused, err error) {
 	lower, upper, work, merged := path.Join(home, "lower"), path.Join(home, "upper"), path.Join(home, "work"), path.Join(home, "merged")
-	for _, dir := range []string{home, lower, upper, work, merged} {
+	for _, dir := range []string{lower, upper, work, merged} {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			return nil, err
 		}
@@ -220,18 +288,13 @@ func tryOverlay(home string, mount mounter) (refused, err error) {
 	}
 	defer func() { err = errors.Join(err, unix.Unmount(merged, unix.MNT_DETACH)) }()
 	file := path.Join(merged, "file")
-	for _, step := range []func() error{
-		func() error { return os.WriteFile(file, []byte("upper"), 0o600) },
-		func() error { return os.Remove(file) },
-		func() error { return os.Mkdir(file, 0o700) },
-	} {
-		if err := step(); errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-			return nil, err
-		} else if err != nil {
-			return err, nil
-		}
+	if refused = os.WriteFile(file, []byte("upper"), 0o600); refused == nil {
+		refused = os.Remove(file)
 	}
-	return nil, nil
+	if refused == nil {
+		refused = os.Mkdir(file, 0o700)
+	}
+	return refused, nil
 }
 
 // mountTrial mounts as a start does: lower directories are named from where we are.

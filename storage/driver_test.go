@@ -1,6 +1,8 @@
 package storage
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -58,6 +60,61 @@ func TestWantedDriver(t *testing.T) {
 	}
 }
 
+// TestPassing: an error that will be gone has the trial fail, and is not kept as an answer.
+func TestPassing(t *testing.T) {
+	d := Dirs{Data: t.TempDir()}
+	for _, test := range []struct {
+		err  error
+		kept bool
+	}{
+		{unix.EPERM, true}, {unix.ENODEV, true}, {unix.EINVAL, true}, {unix.ENOMEM, false}, {unix.EMFILE, false}, {unix.EIO, false},
+		{said([]byte(encodeFailure(&os.PathError{Op: "open", Path: "/dev/fuse", Err: unix.ENOENT}))), true},
+		{said([]byte(encodeFailure(&os.PathError{Op: "open", Path: "/dev/fuse", Err: unix.ENFILE}))), false},
+	} {
+		refused, err := d.try(filepath.Join(d.Data, "trying"), Fuse, func(_, _, _, _ string) (error, error) { return fmt.Errorf("mounting: %w", test.err), nil })
+		if got := refused != nil && err == nil; got != test.kept || errors.Is(err, test.err) == test.kept {
+			t.Errorf("%v: refused %v, err %v", test.err, refused, err)
+		}
+	}
+}
+
+// TestForgetDriver: the best one stays known.
+func TestForgetDriver(t *testing.T) {
+	d := Dirs{Data: t.TempDir()}
+	for _, name := range []string{Overlay, Fuse, VFS} {
+		if err := errors.Join(d.recordDriver(Driver{Name: name}), d.ForgetDriver()); err != nil {
+			t.Error(err)
+		}
+		if _, ok := d.Driver(); ok != (name == Overlay) {
+			t.Errorf("%s is known: %v", name, ok)
+		}
+	}
+}
+
+// TestKeptNames: what NFS keeps of a removed file that is open is in nobody's way, and nothing else is taken for it.
+func TestKeptNames(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	d := Dirs{Data: t.TempDir()}
+	home := filepath.Join(d.Data, "trying")
+	for name, want := range map[string]bool{".nfs0001": true, "file": false} { // a mount on it has the same error
+		file := filepath.Join(home, "upper", name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, nil, 0o600), unix.Mount("/dev/null", file, "", unix.MS_BIND, "")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.TryDriver(); (err == nil) != want {
+			t.Errorf("trying beside %s: %v", name, err)
+		}
+		if err := RemoveTree(unix.AT_FDCWD, home); errors.Is(err, ErrOpen) != want || err == nil {
+			t.Errorf("removing %s: %v", name, err)
+		}
+		if err := errors.Join(unix.Unmount(file, unix.MNT_DETACH), RemoveTree(unix.AT_FDCWD, d.Data)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestTryDriver: where an overlay can be mounted it is chosen, and on an overlay it is not.
 func TestTryDriver(t *testing.T) {
 	if !inNamespace(t) {
@@ -81,6 +138,12 @@ func TestTryDriver(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Dir(leftover)); err == nil {
 		t.Error("the trial has left its directory")
+	}
+	if err := errors.Join(os.MkdirAll(d.Frames(), 0o700), os.WriteFile(d.Marks("layer"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := d.firstOf(filepath.Join(d.Data, "trying")); err != nil || r.Name != VFS || !strings.Contains(r.Reason, "whiteouts that only copies know") {
+		t.Errorf("with a layer of an archive's marks: %+v, %v", r, err)
 	}
 	merged := filepath.Join(base, "merged")
 	for _, dir := range []string{"lower", "upper", "work", "merged"} {

@@ -15,9 +15,14 @@ import (
 // process may open files.
 const maxDepth = 128
 
+// ErrOpen says that NFS keeps names of removed files in a tree, as they are open
+// still. They go when the files are closed.
+var ErrOpen = errors.New("removed and open still")
+
 // RemoveTree removes a tree by descriptors: a link is never followed, a
 // directory closed to its owner (overlay's work/work) is opened, and a tree
 // that is too deep is brought up piece by piece. Two may remove the same tree.
+// With ErrOpen some of it is there still.
 func RemoveTree(dirfd int, name string) error {
 	err := unix.Unlinkat(dirfd, name, 0)
 	if err == nil {
@@ -106,7 +111,7 @@ func (r *removal) entry(fd int, path, name string, depth int) error {
 		return nil
 	}
 	if errors.Is(err, unix.EBUSY) && kept(name) {
-		r.held = &os.PathError{Op: "removing", Path: path + "/" + name, Err: err}
+		r.held = &os.PathError{Op: "removing", Path: path + "/" + name, Err: fmt.Errorf("%w: %w", ErrOpen, err)}
 		return nil
 	}
 	if !errors.Is(err, unix.EISDIR) && !errors.Is(err, unix.EPERM) {
@@ -136,8 +141,7 @@ func (r *removal) entry(fd int, path, name string, depth int) error {
 	return nil
 }
 
-// kept are the names that an NFS client gives to removed files that are open. They
-// go when the files are closed.
+// kept are the names that an NFS client gives to removed files that are open.
 func kept(name string) bool { return strings.HasPrefix(name, ".nfs") }
 
 // raise moves a directory to the top of the tree, where it is found again. A

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -49,11 +51,28 @@ func (s *OverlayServer) Device() (fd int, err error) {
 	return -1, said(text[:n])
 }
 
+// failure is an error of the process, which comes as its number and what it says.
+type failure struct {
+	errno unix.Errno
+	text  string
+}
+
+func (f failure) Error() string { return f.text }
+
+func (f failure) Unwrap() error { return f.errno }
+
+func encodeFailure(err error) string {
+	var errno unix.Errno
+	_ = errors.As(err, &errno)
+	return fmt.Sprintf("%d %s", int(errno), err)
+}
+
 func said(text []byte) error {
-	if len(text) == 0 {
-		return errors.New("the server of the overlay ended")
+	number, rest, _ := strings.Cut(string(text), " ")
+	if errno, err := strconv.Atoi(number); err == nil {
+		return failure{unix.Errno(errno), rest}
 	}
-	return errors.New(string(text))
+	return errors.New("the server of the overlay ended")
 }
 
 // Serve tells the process what to serve, and returns when it does.
@@ -94,14 +113,14 @@ func ServeAsked(sock, dev *os.File) error {
 	l, dev, err := asked(sock, dev)
 	if err != nil || len(l.Lower) == 0 { // who asked has gone
 		if err != nil {
-			_, _ = sock.WriteString(err.Error())
+			_, _ = sock.WriteString(encodeFailure(err))
 		}
 		return err
 	}
 	return fuseoverlay.Serve(dev, l, func(err error) {
 		answer := ready
 		if err != nil {
-			answer = err.Error()
+			answer = encodeFailure(err)
 		}
 		_, _ = sock.WriteString(answer)
 	}, func() bool { return waits(sock) })

@@ -22,6 +22,7 @@ type Change struct {
 	Kind byte
 	Path string // from "/"
 	Size int64  // of the regular file that is there now, else 0
+	Ino  uint64 // its inode: a file may have several names
 	Dir  bool   // a directory is there now
 }
 
@@ -36,8 +37,25 @@ type Copied struct {
 	Hidden map[string]bool
 }
 
+// ChangesOf compares the copy at a path with the layers that it is of, topmost
+// first. of.Root is opened here.
+func ChangesOf(copied string, layers []string, of Copied) ([]Change, error) {
+	stack, err := Open(layers)
+	if err != nil {
+		return nil, err
+	}
+	defer stack.Close()
+	of.Root, err = unix.Open(copied, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "opening", Path: copied, Err: err}
+	}
+	defer unix.Close(of.Root)
+	return stack.Changes(of)
+}
+
 // Changes compares a copy with the stack that it is of. A directory in which
-// something was changed is changed. They come sorted by their paths.
+// something was changed is changed. They come sorted by their paths. What the
+// container that runs removes or replaces meanwhile may be told as it was or not.
 func (s *Stack) Changes(of Copied) ([]Change, error) {
 	c := &comparison{Stack: s, of: of, pending: []directory{s.root()}}
 	for len(c.pending) > 0 {
@@ -61,12 +79,15 @@ type comparison struct {
 
 func (c *comparison) directory(d directory) error {
 	now, err := beneath(c.of.Root, d.path, unix.O_RDONLY|unix.O_DIRECTORY)
+	if vanished(err) && d.path != "." {
+		return nil
+	}
 	if err != nil {
 		return &os.PathError{Op: "opening", Path: d.path, Err: err}
 	}
 	defer unix.Close(now)
 	names, err := c.names(now)
-	if err != nil {
+	if err != nil && !vanished(err) {
 		return &os.PathError{Op: "reading", Path: d.path, Err: err}
 	}
 	before, err := c.open(d)
@@ -94,12 +115,18 @@ func (c *comparison) directory(d directory) error {
 	return nil
 }
 
+// vanished: what was there when its name was read is not any more, or is
+// something else, which may be no directory, a link or a socket.
+func vanished(err error) bool {
+	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENXIO)
+}
+
 // entry compares what has a name now with what had it, or nil.
 func (c *comparison) entry(before *opened, dir int, name string, e *entry) error {
 	var st unix.Stat_t
 	err := unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW)
-	if errors.Is(err, unix.ENOENT) {
-		return nil // the container runs, and has just removed it
+	if vanished(err) {
+		return nil
 	}
 	if err != nil {
 		return err
@@ -107,7 +134,7 @@ func (c *comparison) entry(before *opened, dir int, name string, e *entry) error
 	kind := st.Mode & unix.S_IFMT
 	change := Change{Kind: Added, Path: "/" + before.join(name), Dir: kind == unix.S_IFDIR}
 	if kind == unix.S_IFREG {
-		change.Size = st.Size
+		change.Size, change.Ino = st.Size, st.Ino
 	}
 	below := directory{path: before.join(name)}
 	same := false
@@ -142,7 +169,7 @@ func (c *comparison) same(from, dir int, e *entry, st *unix.Stat_t) (bool, error
 	case kind == unix.S_IFLNK:
 		return sameLink(from, dir, e.name)
 	}
-	return c.read(from, dir, e)
+	return c.read(from, dir, e, st.Ino)
 }
 
 func earlier(a, b unix.Timespec) bool { return a.Sec < b.Sec || a.Sec == b.Sec && a.Nsec < b.Nsec }
@@ -150,12 +177,18 @@ func earlier(a, b unix.Timespec) bool { return a.Sec < b.Sec || a.Sec == b.Sec &
 func sameLink(from, dir int, name string) (bool, error) {
 	var text [2][unix.PathMax]byte
 	n, err := unix.Readlinkat(from, name, text[0][:])
-	m, failed := unix.Readlinkat(dir, name, text[1][:])
-	return string(text[0][:n]) == string(text[1][:m]), errors.Join(err, failed)
+	if err != nil {
+		return false, err
+	}
+	m, err := unix.Readlinkat(dir, name, text[1][:])
+	if vanished(err) || errors.Is(err, unix.EINVAL) { // it is no link any more
+		return false, nil
+	}
+	return string(text[0][:n]) == string(text[1][:max(m, 0)]), err
 }
 
-// read compares attributes and content.
-func (c *comparison) read(from, dir int, e *entry) (bool, error) {
+// read compares attributes and content with those of the inode that was found.
+func (c *comparison) read(from, dir int, e *entry, ino uint64) (bool, error) {
 	const flags = unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
 	a, err := unix.Openat(from, e.name, flags, 0)
 	if err != nil {
@@ -163,10 +196,17 @@ func (c *comparison) read(from, dir int, e *entry) (bool, error) {
 	}
 	defer unix.Close(a)
 	b, err := unix.Openat(dir, e.name, flags, 0)
+	if vanished(err) {
+		return false, nil
+	}
 	if err != nil {
 		return false, err
 	}
 	defer unix.Close(b)
+	var now unix.Stat_t
+	if err := unix.Fstat(b, &now); err != nil || now.Ino != ino {
+		return false, err
+	}
 	if same, err := sameAttributes(a, b); !same || err != nil || e.kind() == unix.S_IFDIR {
 		return same, err
 	}

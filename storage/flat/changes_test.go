@@ -5,7 +5,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -107,4 +109,49 @@ func disguised(name, text string) error {
 		return err
 	}
 	return unix.UtimesNanoAt(unix.AT_FDCWD, name, []unix.Timespec{st.Atim, st.Mtim}, 0)
+}
+
+// TestChangesMeanwhile: a container that runs removes and replaces what is being compared.
+func TestChangesMeanwhile(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	layer := t.TempDir()
+	for n := range 20 {
+		write(t, filepath.Join(layer, fmt.Sprintf("d/sub%d/file", n)), "text\n")
+		write(t, filepath.Join(layer, fmt.Sprintf("f%d", n)), strings.Repeat("text\n", 1000))
+		must(t, os.Symlink("somewhere", filepath.Join(layer, fmt.Sprintf("l%d", n))))
+	}
+	dir, _ := copied(t, layer)
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for n := 0; ; n = (n + 1) % 20 {
+			select {
+			case <-end:
+				return
+			default:
+			}
+			for _, name := range []string{"d/sub%d", "f%d", "l%d"} {
+				churn(filepath.Join(dir, fmt.Sprintf(name, n)), filepath.Join(filepath.Dir(dir), "kept"))
+			}
+		}
+	}()
+	for stop := time.Now().Add(2 * time.Second); time.Now().Before(stop) && !t.Failed(); {
+		changes(t, dir, unix.Timespec{}, nil, layer) // all is read; it fails on an error
+	}
+	close(end)
+	<-ended
+}
+
+// churn makes a name nothing, a link, a socket and a directory for a moment each.
+func churn(name, kept string) {
+	_ = os.Rename(name, kept)
+	_ = os.Symlink("elsewhere", name)
+	_ = os.Remove(name)
+	_ = unix.Mknod(name, unix.S_IFSOCK|0o600, 0)
+	_ = os.Remove(name)
+	_ = os.Mkdir(name, 0o700)
+	_ = os.Remove(name)
+	_ = os.Rename(kept, name)
 }

@@ -226,7 +226,7 @@ func (c *copier) file(from, target int, e *entry) error {
 	if err != nil {
 		return err
 	}
-	err = c.fill(source, file, target, e)
+	err = c.fill(source, file, e)
 	if closing := unix.Close(file); err == nil { // a full NFS says so here
 		err = closing
 	}
@@ -234,12 +234,13 @@ func (c *copier) file(from, target int, e *entry) error {
 }
 
 // fill: a change of owner clears set-id bits and the file capability, so it
-// comes before both; writing changes the time, so that comes last.
-func (c *copier) fill(source, file, target int, e *entry) error {
+// comes before both; writing changes the time, so that comes last. All is done to
+// the file that was made, whatever has its name by now.
+func (c *copier) fill(source, file int, e *entry) error {
 	if err := c.content.copy(source, file, e.st.Size); err != nil {
 		return err
 	}
-	if err := own(target, e.name, &e.st); err != nil {
+	if err := ownFile(file, &e.st); err != nil {
 		return err
 	}
 	if err := copyAttributes(source, file); err != nil {
@@ -248,5 +249,5 @@ func (c *copier) fill(source, file, target int, e *entry) error {
 	if err := unix.Fchmod(file, e.st.Mode&0o7777); err != nil {
 		return err
 	}
-	return setTime(target, e.name, &e.st)
+	return setFileTime(file, &e.st)
 }

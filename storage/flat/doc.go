@@ -4,9 +4,10 @@
 // hold an overlay's upper directory.
 //
 // A layer hides what lies below it by the marks of overlay (character devices
-// 0:0 and the attribute user.overlay.opaque: overlayfs.rst), or by those of an
-// image's archive (.wh.NAME and .wh..wh..opq: OCI image-spec, layer.md), which
-// are what a file system without such devices or attributes can keep.
+// 0:0, files with the attribute user.overlay.whiteout, and user.overlay.opaque:
+// overlayfs.rst), or by those of an image's archive (.wh.NAME and .wh..wh..opq: OCI image-spec, layer.md), which
+// are what a file system without such devices or attributes can keep. A
+// container's own changes have the former alone.
 //
 // It relies on openat2(2) (Linux 5.6) with RESOLVE_BENEATH and
 // RESOLVE_NO_SYMLINKS: no name of a layer is followed anywhere. Content is

@@ -172,7 +172,8 @@ func makeLower(t *testing.T, dir string) {
 	must(t, os.Mkdir(at("closed"), 0o755))
 	write(t, at("closed/file"), "closed\n")
 	write(t, at("empty"), "")
-	must(t, unix.Setxattr(at("etc/keep"), "user.note", []byte("a\x00b"), 0), unix.Setxattr(at("dir"), "user.note", []byte("dir"), 0))
+	must(t, unix.Setxattr(at("etc/keep"), "user.note", []byte("a\x00b"), 0), unix.Setxattr(at("dir"), "user.note", []byte("dir"), 0),
+		unix.Setxattr(at("etc/keep"), "user.large", []byte(strings.Repeat("x", 1500)), 0))
 	if err := unix.Setxattr(at("bin/tool"), "security.capability", []byte(capability), 0); err != nil {
 		t.Logf("no file capability: %v", err)
 	}
@@ -277,6 +278,39 @@ func TestArchiveMarks(t *testing.T) {
 		names = append(names, strings.Trim(strings.Fields(line)[0], `"`))
 	}
 	want := []string{".", "kept", "kept/b", "opaque", "opaque/shown", "replaced", "replaced/new"}
+	if !slices.Equal(names, want) {
+		t.Errorf("copied %q, want %q", names, want)
+	}
+}
+
+// TestUpper: in what a container changed, names like an archive's marks are files;
+// and overlay has a third kind of whiteout.
+func TestUpper(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	lower, upper := t.TempDir(), t.TempDir()
+	for _, name := range []string{"kept", "gone", "dir/.wh.gone", "dir/kept", "files/gone", "files/kept"} {
+		write(t, filepath.Join(lower, name), name)
+	}
+	for _, name := range []string{".wh.kept", "dir/.wh.kept", "dir/.wh..wh..opq", "files/gone", "files/kept"} {
+		write(t, filepath.Join(upper, name), "")
+	}
+	must(t, unix.Mknod(filepath.Join(upper, "gone"), unix.S_IFCHR, 0), unix.Setxattr(filepath.Join(upper, "files"), "user.overlay.opaque", []byte("x"), 0),
+		unix.Setxattr(filepath.Join(upper, "files/gone"), "user.overlay.whiteout", nil, 0))
+	dir := t.TempDir()
+	root, err := os.Open(dir)
+	must(t, err)
+	defer root.Close()
+	s, err := OpenChanged(upper, []string{lower})
+	must(t, err)
+	defer s.Close()
+	must(t, s.Copy(int(root.Fd())))
+	var names []string
+	for _, line := range listing(t, dir) {
+		names = append(names, strings.Trim(strings.Fields(line)[0], `"`))
+	}
+	want := []string{".", ".wh.kept", "dir", "dir/.wh..wh..opq", "dir/.wh.kept", "dir/kept", "files", "files/kept", "kept"}
 	if !slices.Equal(names, want) {
 		t.Errorf("copied %q, want %q", names, want)
 	}

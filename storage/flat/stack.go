@@ -12,6 +12,7 @@ import (
 // Stack is an open stack of layers. It is not safe for concurrent use.
 type Stack struct {
 	layers []int // descriptors, topmost first, each hiding what is below where it says so
+	upper  bool  // the topmost is what a container changed
 	buf    []byte
 }
 
@@ -27,6 +28,16 @@ func Open(dirs []string) (*Stack, error) {
 		s.layers = append(s.layers, fd)
 	}
 	return s, nil
+}
+
+// OpenChanged is Open with an overlay's upper directory on top. Its marks are
+// the kernel's alone: what has the name of an archive's mark there is a file.
+func OpenChanged(upper string, dirs []string) (*Stack, error) {
+	s, err := Open(append([]string{upper}, dirs...))
+	if err == nil {
+		s.upper = true
+	}
+	return s, err
 }
 
 // Close lets go of the layers.
@@ -122,9 +133,11 @@ func (s *Stack) merge(o *opened, n int, found map[string]*entry) (last bool, err
 		return false, err
 	}
 	var hidden []string
-	last = hasOpaque(fd)
+	mark := opaqueMark(fd)
+	last = mark == 'y'
+	archived := !s.upper || o.layers[n] > 0
 	for _, name := range names {
-		if rest, ok := strings.CutPrefix(name, whiteout); ok {
+		if rest, ok := strings.CutPrefix(name, whiteout); ok && archived {
 			if last = last || name == opaque; !strings.HasPrefix(rest, whiteout) {
 				hidden = append(hidden, rest)
 			}
@@ -144,7 +157,7 @@ func (s *Stack) merge(o *opened, n int, found map[string]*entry) (last bool, err
 			e.layers = append(e.layers, o.layers[n])
 		case known: // what is below the file is not seen through it
 			found[name] = nil
-		case isWhiteout(&now.st):
+		case isWhiteout(&now.st), mark == 'x' && isFileWhiteout(fd, now):
 			found[name] = nil
 		default:
 			if directory {
@@ -164,10 +177,28 @@ func (s *Stack) merge(o *opened, n int, found map[string]*entry) (last bool, err
 // isWhiteout: overlay's mark for a name that is not there any more.
 func isWhiteout(st *unix.Stat_t) bool { return st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0 }
 
-func hasOpaque(dir int) bool {
+// opaqueMark is overlay's on a directory: y for one that hides those below, x for
+// one that may have files as whiteouts (Linux 6.7); else 0.
+func opaqueMark(dir int) byte {
 	value := make([]byte, 2)
-	n, err := unix.Fgetxattr(dir, "user.overlay.opaque", value)
-	return err == nil && n == 1 && value[0] == 'y'
+	if n, err := unix.Fgetxattr(dir, "user.overlay.opaque", value); err != nil || n != 1 {
+		return 0
+	}
+	return value[0]
+}
+
+// isFileWhiteout: an empty file with an attribute, where a device cannot be.
+func isFileWhiteout(dir int, e *entry) bool {
+	if e.kind() != unix.S_IFREG || e.st.Size > 0 {
+		return false
+	}
+	fd, err := unix.Openat(dir, e.name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	_, err = unix.Fgetxattr(fd, "user.overlay.whiteout", nil)
+	return err == nil
 }
 
 // names reads a directory from its beginning.

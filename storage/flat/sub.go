@@ -47,7 +47,7 @@ func (s *Stack) Sub(name string) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Stack{layers: o.fds, buf: s.buf}, nil
+	return &Stack{layers: o.fds, upper: s.upper && o.layers[0] == 0, buf: s.buf}, nil
 }
 
 // step goes to a name in a directory, or says where a link leads.

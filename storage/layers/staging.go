@@ -28,6 +28,7 @@ type Staging struct {
 	// came as; it is kept with the layer if Framed says so.
 	Frame  *os.File
 	Framed bool
+	Marked bool // its whiteouts have the archive's form (storage.Dirs.Marks)
 
 	store *Store
 	home  string // holds the directory
@@ -97,10 +98,8 @@ func (g *Staging) Commit(parent, diffID digest.Digest, size int64, blob Blob) (d
 	if err != nil {
 		return "", fmt.Errorf("committing layer %s: %w", diffID, err)
 	}
-	if g.Framed { // before the layer, so that none is without; without a layer it is swept
-		if err := os.Rename(filepath.Join(g.home, "frame"), frameFile(g.store.dirs, chain.Encoded())); err != nil {
-			return "", fmt.Errorf("committing layer %s: %w", diffID, err)
-		}
+	if err := g.keepBeside(chain.Encoded()); err != nil {
+		return "", fmt.Errorf("committing layer %s: %w", diffID, err)
 	}
 	args := cstorage.ApplyStagedLayerOptions{
 		ID: chain.Encoded(),
@@ -119,6 +118,18 @@ func (g *Staging) Commit(parent, diffID digest.Digest, size int64, blob Blob) (d
 		return "", fmt.Errorf("committing layer %s: %w", diffID, err)
 	}
 	return chain, g.Abort() // what is left is the empty frame
+}
+
+// keepBeside keeps what is known of the layer. It comes before that, so that none is
+// without; without a layer it is swept.
+func (g *Staging) keepBeside(id string) (err error) {
+	if g.Framed {
+		err = os.Rename(filepath.Join(g.home, "frame"), frameFile(g.store.dirs, id))
+	}
+	if g.Marked && err == nil {
+		err = os.WriteFile(g.store.dirs.Marks(id), nil, 0o600)
+	}
+	return err
 }
 
 // ChainID names a layer together with all below it (OCI image-spec, config.md).
@@ -144,6 +155,4 @@ func (g *Staging) Abort() error {
 	return err
 }
 
-func frameRoot(d storage.Dirs) string { return filepath.Join(d.Data, "frames") }
-
-func frameFile(d storage.Dirs, id string) string { return filepath.Join(frameRoot(d), id) }
+func frameFile(d storage.Dirs, id string) string { return filepath.Join(d.Frames(), id) }

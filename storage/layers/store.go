@@ -41,7 +41,7 @@ type Store struct {
 // Open opens the store, and makes it the first time.
 func Open(d storage.Dirs) (*Store, error) {
 	logrus.SetOutput(io.Discard) // what goes wrong comes back as an error
-	for _, dir := range []string{d.Graph(), stagingRoot(d), frameRoot(d)} {
+	for _, dir := range []string{d.Graph(), stagingRoot(d), d.Frames()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("making the store: %w", err)
 		}
@@ -104,7 +104,7 @@ func openGraph(d storage.Dirs) (cstorage.Store, error) {
 		GraphDriverOptions: []string{"overlay.skip_mount_home=true"},
 	}
 	driver, err := d.TryDriver()
-	if err != nil {
+	if err != nil && !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EDQUOT) { // then images are removed to make room
 		return nil, err
 	}
 	if driver.Name == storage.Overlay {
@@ -158,6 +158,9 @@ var networkFileSystems = map[int64]string{unix.NFS_SUPER_MAGIC: "NFS", unix.SMB_
 func explain(d storage.Dirs, err error) error {
 	for file, damage := range BrokenRecords(d) {
 		return fmt.Errorf("the record %s cannot be read: %w: rl system check --repair", file, damage)
+	}
+	if driver, ok := d.Driver(); ok && driver.Name != storage.Overlay {
+		return err // that one works there
 	}
 	dir := d.Graph()
 	var st unix.Statfs_t

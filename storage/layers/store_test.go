@@ -127,6 +127,32 @@ func commit(s *Store, parent digest.Digest, name string) (digest.Digest, error) 
 	return g.Commit(parent, diffID(name), 100, Blob{Digest: digest.FromString("blob " + name), Size: 10})
 }
 
+// TestMarks: a layer with an archive's marks is known for it as long as it is there.
+func TestMarks(t *testing.T) {
+	d := testDirs(t.TempDir())
+	s := open(t, d)
+	g, err := stage(s, "marked")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Marked = true
+	if _, err := g.Commit("", diffID("marked"), 100, Blob{}); err != nil {
+		t.Fatal(err)
+	}
+	img, err := pull(s, "marked", "marked")
+	if err == nil {
+		err = errors.Join(img.Close(), s.Close())
+	}
+	if err != nil || !d.Marked() {
+		t.Errorf("marked: %v, %v", d.Marked(), err)
+	}
+	s = open(t, d)
+	_, err = s.RemoveImage("marked", RemovalOptions{})
+	if err = errors.Join(err, s.Close()); err != nil || d.Marked() {
+		t.Errorf("without the image: marked %v, %v", d.Marked(), err)
+	}
+}
+
 // pull stores an image called name of the layers.
 func pull(s *Store, name string, layers ...string) (*storage.Image, error) {
 	var top digest.Digest

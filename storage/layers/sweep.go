@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	cstorage "go.podman.io/storage"
@@ -123,15 +124,16 @@ func (s *Store) dropLayers(needed map[string]bool) error {
 	}
 }
 
-// clearFrames removes those of layers that are not there, and that no image needs.
+// clearFrames removes what was beside layers that are not there, and that no image needs.
 func (s *Store) clearFrames(needed map[string]bool) error {
-	entries, err := os.ReadDir(frameRoot(s.dirs))
+	entries, err := os.ReadDir(s.dirs.Frames())
 	if err != nil {
 		return err
 	}
 	var failed []error
 	for _, e := range entries {
-		if _, err := s.store.Layer(e.Name()); errors.Is(err, cstorage.ErrLayerUnknown) && !needed[e.Name()] {
+		id := strings.TrimSuffix(e.Name(), storage.MarksSuffix)
+		if _, err := s.store.Layer(id); errors.Is(err, cstorage.ErrLayerUnknown) && !needed[id] {
 			failed = append(failed, os.Remove(frameFile(s.dirs, e.Name())))
 		}
 	}
