@@ -21,9 +21,10 @@ const module = "containers/rl"
 // the others: that is what keeps it usable, and testable, alone.
 var policy = map[string][]string{
 	"userns":          {},
-	"storage":         {},
+	"storage":         {"storage/content"},
+	"storage/content": {},
 	"storage/layers":  {"storage"},
-	"storage/flat":    {},
+	"storage/flat":    {"storage/content"},
 	"storage/shared":  {"storage"},
 	"netslirp":        {"netslirp/config"},
 	"netslirp/config": {},

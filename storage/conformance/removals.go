@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -79,6 +80,19 @@ var removals = []scenario{
 			lists(t, root)
 		},
 		after: func(t *testing.T, root string) { lists(t, root) }},
+	{name: "linkOverRemovedInSetgid", prepare: prepareOld,
+		use: func(t *testing.T, root string) {
+			if err := os.Chown(root+"/d", 0, 2); errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EPERM) {
+				t.Skip("one id is mapped")
+			}
+			must(t, os.Chmod(root+"/d", os.ModeSetgid|0o755))
+			must(t, os.Remove(root+"/d/file"))
+			must(t, os.Chown(write(t, "own", root, "own"), 3, 4))
+			must(t, os.Chmod(root+"/own", os.ModeSetuid|0o755))
+			must(t, os.Link(root+"/own", root+"/d/file"))
+			seeOwner(t, root)
+		},
+		after: seeOwner},
 	{name: "unlinkOpen", prepare: prepareOld, use: unlinkOpen},
 	{name: "existing", prepare: prepareOld,
 		use: func(t *testing.T, root string) {
@@ -95,6 +109,14 @@ var removals = []scenario{
 			wants(t, "below a file", unix.Mkdir(path+"/x", 0o755), unix.ENOTDIR)
 			isOld(t, root+"/d")
 		}},
+}
+
+func seeOwner(t *testing.T, root string) {
+	for _, name := range []string{"/own", "/d/file"} {
+		if st := lstat(t, root+name); st.Uid != 3 || st.Gid != 4 || st.Mode&0o7777 != 0o4755 {
+			t.Errorf("%s belongs to %d:%d and has mode %o", name, st.Uid, st.Gid, st.Mode)
+		}
+	}
 }
 
 func seeAgain(t *testing.T, root string) {

@@ -84,6 +84,22 @@ var renames = []scenario{
 			lists(t, root+"/d", "file2")
 			holds(t, "2", root, "f")
 		}},
+	{name: "renameTwiceOverRemoved", // the whiteout of the second place comes to the first
+		prepare: func(t *testing.T, lower []string) {
+			mkdir(t, lower[0], "a/empty")
+			write(t, "below", lower[0], "b/gone")
+		},
+		use: func(t *testing.T, root string) {
+			must(t, os.Remove(root+"/b/gone"))
+			write(t, "1", root, "own/file")
+			must(t, unix.Rename(root+"/own", root+"/a/empty"))
+			must(t, unix.Rename(root+"/a/empty", root+"/b/gone"))
+			lists(t, root+"/a")
+		},
+		after: func(t *testing.T, root string) {
+			lists(t, root+"/a")
+			holds(t, "1", root, "b/gone/file")
+		}},
 	{name: "renameNoReplace", prepare: prepareOld,
 		use: func(t *testing.T, root string) {
 			move := func(from, to string) error {

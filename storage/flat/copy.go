@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"containers/rl/storage/content"
 )
 
 // inode tells whether two names are one file.
@@ -21,7 +23,7 @@ type copier struct {
 	pending []directory
 	links   map[inode]string // where a file of several names was put first
 	closed  []closed
-	content content
+	content content.Copier
 	inside  bool // what is in the root alone
 }
 
@@ -237,7 +239,7 @@ func (c *copier) file(from, target int, e *entry) error {
 // comes before both; writing changes the time, so that comes last. All is done to
 // the file that was made, whatever has its name by now.
 func (c *copier) fill(source, file int, e *entry) error {
-	if err := c.content.copy(source, file, e.st.Size); err != nil {
+	if err := c.content.Copy(source, file, e.st.Size); err != nil {
 		return err
 	}
 	if err := ownFile(file, &e.st); err != nil {

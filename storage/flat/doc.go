@@ -10,9 +10,7 @@
 // container's own changes have the former alone.
 //
 // It relies on openat2(2) (Linux 5.6) with RESOLVE_BENEATH and
-// RESOLVE_NO_SYMLINKS: no name of a layer is followed anywhere. Content is
-// shared where the file system can (FICLONE, ioctl_ficlonerange(2)), else copied
-// by the kernel (copy_file_range(2)), else read and written. What the target
+// RESOLVE_NO_SYMLINKS: no name of a layer is followed anywhere. What the target
 // cannot keep, owners and attributes on NFS for one, is left out, as where the
 // layer was unpacked.
 //

@@ -316,28 +316,6 @@ func TestUpper(t *testing.T) {
 	}
 }
 
-// TestContent copies by each of the means there are.
-func TestContent(t *testing.T) {
-	from := filepath.Join(t.TempDir(), "from")
-	sparse(t, from)
-	want, err := os.ReadFile(from)
-	must(t, err)
-	for _, c := range []*content{{}, {noClone: true}, {noClone: true, noRange: true}} {
-		to := filepath.Join(t.TempDir(), "to")
-		source, err := os.Open(from)
-		must(t, err)
-		target, err := os.Create(to)
-		must(t, err)
-		err = c.copy(int(source.Fd()), int(target.Fd()), int64(len(want)))
-		source.Close()
-		target.Close()
-		must(t, err)
-		if got, err := os.ReadFile(to); err != nil || string(got) != string(want) {
-			t.Errorf("%+v: the copy differs: %d bytes of %d, %v", c, len(got), len(want), err)
-		}
-	}
-}
-
 // TestFull: a file system that is full says so, with the name.
 func TestFull(t *testing.T) {
 	if !inNamespace(t) {

@@ -123,7 +123,7 @@ func (r *request) slow(fs FileSystem) bool {
 	switch h := r.header(); h.opcode {
 	case opFsync, opFsyncDir, opFallocate, opCopyFileRange, opRename, opRename2, opLink:
 		return true
-	case opWrite, opSetAttr, opSetXattr:
+	case opWrite, opSetAttr, opSetXattr, opRemoveXattr:
 		return fs.Slow(h.NodeID)
 	}
 	return false

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"containers/rl/storage/content"
 )
 
 // wholeFile is for copyUp: all of a file's content.
@@ -30,14 +32,12 @@ func (o *overlay) copyUp(n *node, size int64) error {
 		}
 	}
 	temp := o.temp()
-	o.tree.disk.RLock()
 	err := o.copyTo(n, temp, size)
-	o.tree.disk.RUnlock()
 	if err == nil {
 		err = o.raise(n, temp)
 	}
 	if err != nil {
-		o.discard(temp)
+		_ = o.discard(temp)
 	}
 	return err
 }
@@ -47,21 +47,26 @@ func (o *overlay) temp() string {
 	return fmt.Sprint("#", o.temps.Add(1))
 }
 
-// copyTo makes a copy with all attributes in the work directory.
+// copyTo makes a copy with all attributes in the work directory. The place on
+// disk is used to open the file alone: data may take long.
 func (o *overlay) copyTo(n *node, temp string, size int64) error {
 	var st unix.Stat_t
-	if err := o.stat(n, &st); err != nil {
+	from, err := o.source(n, temp, &st)
+	if err != nil {
 		return err
 	}
-	mode := st.Mode & 0o7777
-	var err error
+	if from != nil {
+		defer o.files.release(from)
+	}
 	switch n.format {
 	case unix.S_IFREG:
-		err = o.copyFile(n, temp, &st, size)
+		if size == wholeFile || size > st.Size {
+			size = st.Size
+		}
+		err = o.copyFile(from.fd, temp, size)
 	case unix.S_IFDIR:
 		err = unix.Mkdirat(o.work, temp, 0o700)
 	case unix.S_IFLNK:
-		err = o.copyLink(n, temp)
 	default:
 		err = unix.Mknodat(o.work, temp, st.Mode, int(st.Rdev))
 	}
@@ -71,17 +76,33 @@ func (o *overlay) copyTo(n *node, temp string, size int64) error {
 	if err := unix.Fchownat(o.work, temp, int(st.Uid), int(st.Gid), unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return err
 	}
-	if n.format == unix.S_IFREG || n.format == unix.S_IFDIR { // chown(2) takes capabilities away, so they come after
-		if err := o.copyXattrs(n, temp); err != nil {
+	if from != nil { // chown(2) takes capabilities away, so they come after
+		if err := o.copyXattrs(from.fd, temp); err != nil {
 			return err
 		}
 	}
 	if n.format != unix.S_IFLNK { // after chown(2), which clears bits; our own name in our own directory is no link
-		if err := unix.Fchmodat(o.work, temp, mode, 0); err != nil {
+		if err := unix.Fchmodat(o.work, temp, st.Mode&0o7777, 0); err != nil {
 			return err
 		}
 	}
 	return unix.UtimesNanoAt(o.work, temp, []unix.Timespec{st.Atim, st.Mtim}, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// source opens what has data or attributes to be copied. A link is copied here.
+func (o *overlay) source(n *node, temp string, st *unix.Stat_t) (*handle, error) {
+	o.tree.disk.RLock()
+	defer o.tree.disk.RUnlock()
+	if err := o.stat(n, st); err != nil {
+		return nil, err
+	}
+	switch n.format {
+	case unix.S_IFREG, unix.S_IFDIR:
+		return o.file(n)
+	case unix.S_IFLNK:
+		return nil, o.copyLink(n, temp)
+	}
+	return nil, nil
 }
 
 func (o *overlay) copyLink(n *node, temp string) error {
@@ -95,109 +116,47 @@ func (o *overlay) copyLink(n *node, temp string) error {
 	})
 }
 
-func (o *overlay) copyFile(n *node, temp string, st *unix.Stat_t, size int64) error {
+// copyFile need not cut off what is more than size: whoever asked for less truncates.
+func (o *overlay) copyFile(from int, temp string, size int64) error {
 	to, err := unix.Openat(o.work, temp, unix.O_CREAT|unix.O_EXCL|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(to)
-	if size == wholeFile || size > st.Size {
-		size = st.Size
+	var c content.Copier
+	if err := c.Copy(from, to, size); err != nil || size == 0 || o.volatile {
+		return err
 	}
-	return o.withFile(n, func(from int) error {
-		if size == st.Size && size > 0 && unix.IoctlFileClone(to, from) == nil {
-			return nil
-		}
-		if err := copyData(to, from, size); err != nil {
-			return err
-		}
-		return unix.Ftruncate(to, size)
-	})
-}
-
-// copyData copies what is not a hole.
-func copyData(to, from int, size int64) error {
-	for at := int64(0); at < size; {
-		start, err := unix.Seek(from, at, unix.SEEK_DATA)
-		if err == unix.ENXIO {
-			return nil // a hole up to the end
-		}
-		end := size
-		if err != nil {
-			start = at // no holes on this file system
-		} else if hole, err := unix.Seek(from, start, unix.SEEK_HOLE); err == nil {
-			end = min(hole, size)
-		}
-		if err := copyRange(to, from, start, end); err != nil {
-			return err
-		}
-		at = max(end, start)
-	}
-	return nil
-}
-
-// copyRange copies inside the kernel, and by reading and writing where that is refused.
-func copyRange(to, from int, start, end int64) error {
-	for in, out := start, start; in < end; {
-		n, err := unix.CopyFileRange(from, &in, to, &out, int(min(end-in, 1<<30)), 0)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil || n == 0 {
-			return copyByHand(to, from, in, end)
-		}
-	}
-	return nil
-}
-
-func copyByHand(to, from int, start, end int64) error {
-	buf := make([]byte, 128<<10)
-	for start < end {
-		n, err := unix.Pread(from, buf[:min(int64(len(buf)), end-start)], start)
-		if err != nil || n == 0 {
-			return err
-		}
-		for done := 0; done < n; {
-			w, err := unix.Pwrite(to, buf[done:n], start+int64(done))
-			if err != nil {
-				return err
-			}
-			done += w
-		}
-		start += int64(n)
-	}
-	return nil
+	return unix.Fsync(to) // or after a power cut the name could be there, and not what is in it
 }
 
 // copyXattrs copies all but overlay's own. What may not be set here is left out,
 // as by the kernel.
-func (o *overlay) copyXattrs(n *node, temp string) error {
+func (o *overlay) copyXattrs(from int, temp string) error {
 	to, err := unix.Openat(o.work, temp, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(to)
-	return o.withFile(n, func(from int) error {
-		names, err := listXattrs(from)
-		if err != nil || len(names) == 0 {
+	names, err := listXattrs(from)
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	value := make([]byte, maxXattr)
+	for _, name := range names {
+		if strings.HasPrefix(name, ownXattrs) && !strings.HasPrefix(name, escapedXattrs) {
+			continue
+		}
+		size, err := unix.Fgetxattr(from, name, value)
+		if err != nil {
+			continue // of a namespace that is not ours
+		}
+		err = unix.Fsetxattr(to, name, value[:size], 0)
+		if err != nil && err != unix.EPERM && err != unix.EOPNOTSUPP {
 			return err
 		}
-		value := make([]byte, maxXattr)
-		for _, name := range names {
-			if strings.HasPrefix(name, ownXattrs) && !strings.HasPrefix(name, escapedXattrs) {
-				continue
-			}
-			size, err := unix.Fgetxattr(from, name, value)
-			if err != nil {
-				continue // of a namespace that is not ours
-			}
-			err = unix.Fsetxattr(to, name, value[:size], 0)
-			if err != nil && err != unix.EPERM && err != unix.EOPNOTSUPP {
-				return err
-			}
-		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // raise puts a copy in its place, or where it lost its name meanwhile, keeps its
@@ -261,7 +220,8 @@ func (o *overlay) raiseHeld(n *node, temp string) error {
 		_ = unix.Close(fd)
 		return err
 	}
-	_ = unix.Close(n.held)
+	o.files.drop(n)
+	n.spares = append(n.spares, n.held)
 	n.held, n.parts = fd, parts
 	return nil
 }

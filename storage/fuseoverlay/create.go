@@ -11,7 +11,7 @@ import (
 // birth is a new file.
 type birth struct {
 	uid, gid uint32 // the caller's
-	mode     uint32 // of mknod(2)
+	mode     uint32 // of mknod(2), or 0: it is a link to a file that has an owner
 	make     func(dir int, name string) error
 }
 
@@ -95,7 +95,7 @@ func (o *overlay) createOver(dir *node, fd int, name string, b *birth) error {
 	}
 	temp := o.temp()
 	err := b.make(o.work, temp)
-	if err == nil {
+	if err == nil && b.mode != 0 {
 		err = b.own(fd, o.work, temp)
 	}
 	if err == nil {
@@ -190,7 +190,7 @@ func (o *overlay) Link(in *fuse.InHeader, old uint64, name string, out *fuse.Ent
 		return status(err)
 	}
 	if n.held >= 0 {
-		n.spare, n.held = n.held, -1
+		n.spares, n.held = append(n.spares, n.held), -1
 	}
 	o.tree.mu.Lock()
 	o.tree.links[n.real] = n

@@ -32,8 +32,8 @@ type handle struct {
 }
 
 const (
-	mostDescriptors  = 8192
-	fewestDescripors = 64
+	mostDescriptors   = 8192
+	fewestDescriptors = 64
 )
 
 // init takes at most half of what the process may open: files that lost their
@@ -44,7 +44,7 @@ func (d *descriptors) init() {
 	d.max = mostDescriptors
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err == nil {
-		d.max = int(max(fewestDescripors, min(limit.Cur/2, mostDescriptors)))
+		d.max = int(max(fewestDescriptors, min(limit.Cur/2, mostDescriptors)))
 	}
 }
 

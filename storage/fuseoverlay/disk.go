@@ -80,12 +80,14 @@ func (o *overlay) file(n *node) (*handle, error) {
 	return o.files.put(at, fd), nil
 }
 
-// openFile opens a regular file for all that may be done to it in its layer,
-// anything else as a mere place. A lower layer's access time stays, where that
+// openFile opens a regular file for all that may be done to it in its layer, a
+// directory for reading, anything else as a mere place. A lower layer's access time stays, where that
 // is granted.
 func openFile(dir int, name string, n *node) (int, error) {
 	flags := unix.O_NOFOLLOW | unix.O_CLOEXEC | unix.O_NONBLOCK // a layer that changes under us could have put a fifo there
 	switch {
+	case n.isDir():
+		flags |= unix.O_DIRECTORY
 	case !n.isRegular():
 		flags |= unix.O_PATH
 	case n.isUpper():

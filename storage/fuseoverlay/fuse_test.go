@@ -2,11 +2,14 @@ package fuseoverlay
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -63,6 +66,49 @@ func TestXattrWhiteouts(t *testing.T) {
 		conformance.Run(t, func(t *testing.T, lower []string, upper, work string) string {
 			return mountHere(t, Layers{Lower: lower, Upper: upper, Work: work, XattrWhiteouts: true})
 		})
+	}
+}
+
+// TestUnlinked changes what has no name any more and was only read before, which
+// the kernel's overlay cannot.
+func TestUnlinked(t *testing.T) {
+	if !conformance.InNamespace(t) {
+		return
+	}
+	const files, size = 20, 1 << 20
+	dir := t.TempDir()
+	must(t, os.MkdirAll(dir+"/lower/empty", 0o755))
+	for _, name := range []string{"upper", "work"} {
+		must(t, os.Mkdir(filepath.Join(dir, name), 0o755))
+	}
+	for i := range files {
+		write(t, strings.Repeat("x", size), dir, "lower", fmt.Sprint(i))
+	}
+	root := mounts(t, []string{dir + "/lower"}, dir+"/upper", dir+"/work")
+	for i := range files {
+		f, err := os.Open(fmt.Sprint(root, "/", i))
+		must(t, err)
+		defer f.Close()
+		must(t, os.Remove(f.Name()))
+		read := make(chan error)
+		go func() {
+			text, err := io.ReadAll(f)
+			if err == nil && len(text) != size {
+				err = fmt.Errorf("%d bytes", len(text))
+			}
+			read <- err
+		}()
+		err = f.Chmod(0o600)
+		if failed := <-read; err != nil || failed != nil {
+			t.Errorf("chmod of a file without a name: %v; reading it meanwhile: %v", err, failed)
+		}
+	}
+	f, err := os.Open(root + "/empty")
+	must(t, err)
+	defer f.Close()
+	must(t, os.Remove(f.Name()))
+	if err := errors.Join(f.Chmod(0o711), unix.Fsetxattr(int(f.Fd()), "user.kept", []byte("kept"), 0), f.Chmod(0o700)); err != nil {
+		t.Errorf("a directory without a name: %v", err)
 	}
 }
 

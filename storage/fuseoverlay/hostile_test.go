@@ -1,8 +1,10 @@
 package fuseoverlay
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -84,5 +86,89 @@ func TestHostileLayers(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(outside); err != nil || len(entries) != 1 {
 		t.Errorf("outside there is now %v: %v", entries, err)
+	}
+}
+
+// TestFullDisk: what fails for want of room has changed nothing, and no later
+// change reaches a layer.
+func TestFullDisk(t *testing.T) {
+	if !conformance.InNamespace(t) {
+		return
+	}
+	for _, xattrs := range []bool{false, true} {
+		t.Run(fmt.Sprint("xattrs=", xattrs), func(t *testing.T) { onFullDisk(t, xattrs) })
+	}
+}
+
+func onFullDisk(t *testing.T, xattrs bool) {
+	dir, disk := t.TempDir(), t.TempDir()
+	names := []string{"gone", "over", "from", "changed"}
+	for _, name := range names {
+		write(t, name, dir, name)
+		must(t, os.Chmod(filepath.Join(dir, name), 0o644))
+	}
+	write(t, "below", dir, "d/below")
+	must(t, unix.Mount("none", disk, "tmpfs", 0, "nr_inodes=40"))
+	t.Cleanup(func() { must(t, unix.Unmount(disk, unix.MNT_DETACH)) })
+	must(t, os.MkdirAll(disk+"/upper", 0o755))
+	must(t, os.MkdirAll(disk+"/work", 0o755))
+	if err := unix.Setxattr(disk+"/upper", "user.test", nil, 0); err != nil {
+		t.Skipf("attributes on a tmpfs: %v", err)
+	}
+	root := mountHere(t, Layers{Lower: []string{dir}, Upper: disk + "/upper", Work: disk + "/work", XattrWhiteouts: xattrs})
+	must(t, os.Chmod(root+"/from", 0o600)) // copied up
+	must(t, os.RemoveAll(root+"/d"))
+	write(t, "own", root, "d/own") // an own directory where a layer has one
+	must(t, os.Mkdir(root+"/empty", 0o755))
+	full := 0
+	for ; ; full++ {
+		if err := unix.Mknod(fmt.Sprint(disk, "/", full), unix.S_IFREG, 0); err == unix.ENOSPC {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	for what, err := range map[string]error{
+		"removing a layer's file":                   unix.Unlink(root + "/gone"),
+		"moving a layer's file over one":            unix.Rename(root+"/from", root+"/over"),
+		"moving over a changed one":                 unix.Rename(root+"/from", root+"/empty/new"),
+		"moving a directory":                        unix.Rename(root+"/d", root+"/new"),
+		"moving a directory over an empty one":      unix.Rename(root+"/d", root+"/empty"),
+		"moving a layer's file that is not changed": unix.Rename(root+"/changed", root+"/new"),
+	} {
+		if err != unix.ENOSPC {
+			t.Errorf("%s on a full disk: %v", what, err)
+		}
+	}
+	for i := range full {
+		must(t, os.Remove(fmt.Sprint(disk, "/", i)))
+	}
+	for _, name := range names {
+		must(t, os.Chmod(filepath.Join(root, name), 0o640))
+		must(t, unix.Setxattr(filepath.Join(root, name), "user.test", nil, 0))
+	}
+	for _, name := range names {
+		text, err := os.ReadFile(filepath.Join(root, name))
+		var st, below unix.Stat_t
+		must(t, unix.Stat(filepath.Join(root, name), &st))
+		must(t, unix.Stat(filepath.Join(dir, name), &below))
+		if err != nil || string(text) != name || st.Mode&0o777 != 0o640 || below.Mode&0o777 != 0o644 {
+			t.Errorf("%s holds %q with mode %o: %v; in the layer it has mode %o", name, text, st.Mode, err, below.Mode)
+		}
+	}
+	entries, err := os.ReadDir(root)
+	var list []string
+	for _, e := range entries {
+		list = append(list, e.Name())
+	}
+	if want := []string{"changed", "d", "empty", "from", "gone", "over"}; err != nil || !slices.Equal(list, want) {
+		t.Errorf("there is %q, want %q: %v", list, want, err)
+	}
+	if entries, err := os.ReadDir(root + "/empty"); err != nil || len(entries) > 0 {
+		t.Errorf("in an empty directory: %v, %v", entries, err)
+	}
+	if entries, err := os.ReadDir(root + "/d"); err != nil || len(entries) != 1 || entries[0].Name() != "own" {
+		t.Errorf("in an own directory: %v, %v", entries, err)
 	}
 }

@@ -18,9 +18,9 @@ type node struct {
 	real   uint64 // st_ino on disk, of the topmost part
 	format uint32 // S_IFMT of st_mode
 
-	parts []part // the topmost first; several for a merged directory
-	held  int    // descriptor of a file that has no name any more, or -1
-	spare int    // what was held before it got a name again, or 0: somebody may be using it
+	parts  []part // the topmost first; several for a merged directory
+	held   int    // descriptor of a file that has no name any more, or -1
+	spares []int  // what was held before it was copied up or got a name again: somebody may be using it
 
 	copying sync.Mutex // held by who copies it up
 
@@ -208,8 +208,8 @@ func (o *overlay) Forget(id, count uint64) {
 		if n.held >= 0 {
 			_ = unix.Close(n.held)
 		}
-		if n.spare > 0 {
-			_ = unix.Close(n.spare)
+		for _, fd := range n.spares {
+			_ = unix.Close(fd)
 		}
 	}
 }

@@ -42,18 +42,20 @@ func (o *overlay) remove(in *fuse.InHeader, name string, isDir bool) error {
 			return err
 		}
 	}
-	if err := o.hold(n, dir, name); err != nil {
-		return err
-	}
 	h, err := o.dir(dir, upper)
 	if err != nil {
 		return err
 	}
 	defer o.files.release(h)
-	if err := o.vacate(dir, h.fd, name, n.occupant(), whiteout); err != nil {
+	fd, err := o.grasp(n, dir, name)
+	if err != nil {
 		return err
 	}
-	o.lose(n, dir, name)
+	if err := o.vacate(dir, h.fd, name, n.occupant(), whiteout); err != nil {
+		letGo(fd)
+		return err
+	}
+	o.lose(n, dir, name, fd)
 	return nil
 }
 
@@ -95,32 +97,39 @@ func (o *overlay) empty(n *node) error {
 	return err
 }
 
-// hold opens a file that is about to lose its only name: it may be in use, which
-// the server is not told. The caller holds tree.disk for writing.
-func (o *overlay) hold(n, dir *node, name string) error {
+// grasp opens a file that is about to lose its only name: it may be in use, which
+// the server is not told. The descriptor, or -1 where none is needed, is for lose,
+// or if the file keeps its name for letGo. The caller holds tree.disk for writing.
+func (o *overlay) grasp(n, dir *node, name string) (fd int, err error) {
 	o.tree.mu.Lock()
 	names, unknown := len(n.places), n.lookups == 0
 	o.tree.mu.Unlock()
 	if names > 1 || unknown || n.held >= 0 {
-		return nil
+		return -1, nil
 	}
-	fd := o.files.take(spot{n, n.top()})
-	if fd < 0 {
-		h, err := o.dir(dir, n.top())
-		if err != nil {
-			return err
-		}
-		defer o.files.release(h)
-		if fd, err = openFile(h.fd, name, n); err != nil {
-			return err
-		}
+	if fd = o.files.take(spot{n, n.top()}); fd >= 0 {
+		return fd, nil
 	}
-	n.held = fd
-	return nil
+	h, err := o.dir(dir, n.top())
+	if err != nil {
+		return -1, err
+	}
+	defer o.files.release(h)
+	return openFile(h.fd, name, n)
 }
 
-// lose takes a name from a node, which the disk has no more.
-func (o *overlay) lose(n, dir *node, name string) {
+func letGo(fd int) {
+	if fd >= 0 {
+		_ = unix.Close(fd)
+	}
+}
+
+// lose takes a name from a node, which the disk has no more. From here on the
+// node is where fd is.
+func (o *overlay) lose(n, dir *node, name string, fd int) {
+	if fd >= 0 {
+		n.held = fd
+	}
 	gone := false
 	if n.held >= 0 && n.isUpper() {
 		var st unix.Stat_t
@@ -247,31 +256,26 @@ func (o *overlay) swap(a, b *side) error {
 // move is rename(2): what is at the new name goes, and a whiteout stays at the
 // old one where a layer has it.
 func (o *overlay) move(from, to *side) error {
+	fd := -1 // of what goes
 	if to.n != nil {
-		if err := o.replaceable(from.n, to); err != nil {
+		err := o.replaceable(from.n, to)
+		if err == nil {
+			fd, err = o.grasp(to.n, to.dir, to.name)
+		}
+		if err != nil {
 			return err
 		}
 	}
-	if err := o.settle(from.n, to); err != nil {
-		return err
-	}
-	was, err := occupies(to.dir, to.h.fd, to.name)
-	if err != nil {
-		return err
-	}
-	if was == nothing || was != aDirectory && !from.n.isDir() {
+	err := o.settle(from.n, to)
+	if err == nil {
 		err = o.moveOnto(from, to)
-	} else { // rename(2) takes neither a directory with whiteouts in it, nor a directory for a whiteout
-		err = unix.Renameat2(from.h.fd, from.name, to.h.fd, to.name, unix.RENAME_EXCHANGE)
-		if err == nil {
-			err = o.vacate(from.dir, from.h.fd, from.name, was, from.hides)
-		}
 	}
 	if err != nil {
+		letGo(fd)
 		return err
 	}
 	if to.n != nil {
-		o.lose(to.n, to.dir, to.name)
+		o.lose(to.n, to.dir, to.name, fd)
 	}
 	o.tree.mu.Lock()
 	defer o.tree.mu.Unlock()
@@ -287,26 +291,44 @@ func (o *overlay) replaceable(n *node, to *side) error {
 	case !n.isDir() && to.n.isDir():
 		return unix.EISDIR
 	case to.n.isDir():
-		if err := o.empty(to.n); err != nil {
-			return err
-		}
+		return o.empty(to.n)
 	}
-	return o.hold(to.n, to.dir, to.name)
+	return nil
 }
 
-// moveOnto leaves the whiteout in the same step where the file system can.
+// moveOnto is move on the disk: in one step where the file system can, else in
+// two, the first of which is undone if the second fails.
 func (o *overlay) moveOnto(from, to *side) error {
-	if !from.hides {
-		return unix.Renameat(from.h.fd, from.name, to.h.fd, to.name)
-	}
-	if !o.xattrs {
-		err := unix.Renameat2(from.h.fd, from.name, to.h.fd, to.name, unix.RENAME_WHITEOUT)
-		if err != unix.EINVAL && err != unix.EPERM && err != unix.EOPNOTSUPP {
-			return err
-		}
-	}
-	if err := unix.Renameat(from.h.fd, from.name, to.h.fd, to.name); err != nil {
+	was, err := occupies(to.dir, to.h.fd, to.name)
+	if err != nil {
 		return err
 	}
-	return o.vacate(from.dir, from.h.fd, from.name, nothing, true)
+	// rename(2) takes neither a directory with whiteouts in it, nor a directory for a whiteout
+	if was == nothing || was != aDirectory && !from.n.isDir() {
+		if !from.hides {
+			return unix.Renameat(from.h.fd, from.name, to.h.fd, to.name)
+		}
+		if !o.xattrs {
+			err := unix.Renameat2(from.h.fd, from.name, to.h.fd, to.name, unix.RENAME_WHITEOUT)
+			if err != unix.EINVAL && err != unix.EPERM && err != unix.EOPNOTSUPP {
+				return err
+			}
+		}
+	}
+	flags := uint(unix.RENAME_EXCHANGE)
+	if was == nothing {
+		flags = 0
+	}
+	err = unix.Renameat2(from.h.fd, from.name, to.h.fd, to.name, flags)
+	if err == unix.EINVAL && !from.n.isDir() { // file systems that exchange nothing, NFS for one
+		was, flags = nothing, 0
+		err = unix.Renameat(from.h.fd, from.name, to.h.fd, to.name)
+	}
+	if err != nil {
+		return err
+	}
+	if err = o.vacate(from.dir, from.h.fd, from.name, was, from.hides); err != nil {
+		_ = unix.Renameat2(to.h.fd, to.name, from.h.fd, from.name, flags)
+	}
+	return err
 }

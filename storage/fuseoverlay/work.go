@@ -43,15 +43,16 @@ func removeInside(dir int) error {
 }
 
 // makeWhiteout makes one, and says whether it is of the form that needs a mark
-// on its directory.
-func (o *overlay) makeWhiteout(dir int, name string) (marked bool, err error) {
+// on its directory. That form is a plain empty file for a moment, so it is made
+// in the work directory.
+func (o *overlay) makeWhiteout(temp string) (marked bool, err error) {
 	if !o.xattrs {
-		err = unix.Mknodat(dir, name, unix.S_IFCHR, 0)
-		if err != unix.EPERM && err != unix.EOPNOTSUPP {
+		err = unix.Mknodat(o.work, temp, unix.S_IFCHR, 0)
+		if !noDevices(err) {
 			return false, err
 		}
 	}
-	fd, err := unix.Openat(dir, name, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	fd, err := unix.Openat(o.work, temp, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return false, err
 	}
@@ -59,14 +60,20 @@ func (o *overlay) makeWhiteout(dir int, name string) (marked bool, err error) {
 	return true, unix.Fsetxattr(fd, whiteoutXattr, []byte("y"), 0)
 }
 
+// noDevices says whether an error of mknod(2) means that only attributes can be whiteouts.
+func noDevices(err error) bool { return err == unix.EPERM || err == unix.EOPNOTSUPP }
+
 // mark lets attributes make whiteouts in a directory of the upper layer. An
 // opaque one hides all anyway. The caller holds tree.disk for writing.
 func mark(dir *node, fd int) error {
 	if opaque, err := opacity(fd); err != nil || opaque != 0 {
 		return err
 	}
+	if err := unix.Fsetxattr(fd, opaqueXattr, []byte{opaqueX}, 0); err != nil {
+		return err
+	}
 	dir.parts[0].xwhiteouts = true
-	return unix.Fsetxattr(fd, opaqueXattr, []byte{opaqueX}, 0)
+	return nil
 }
 
 // occupant is what the upper layer has at a name.
@@ -95,32 +102,30 @@ func occupies(dir *node, fd int, name string) (occupant, error) {
 }
 
 // vacate takes what the upper layer has at a name away, in one step: after it
-// there is a whiteout, or nothing. A directory holds whiteouts at most. The
-// caller holds tree.disk for writing.
+// there is a whiteout, or nothing; or if it fails, what there was. A directory
+// holds whiteouts at most. The caller holds tree.disk for writing.
 func (o *overlay) vacate(dir *node, fd int, name string, was occupant, whiteout bool) error {
-	if was == aWhiteout && whiteout {
-		return nil
-	}
 	if !whiteout {
 		return o.takeAway(fd, name, was)
 	}
-	at, temp := fd, name
-	if was != nothing {
-		at, temp = o.work, o.temp()
+	if was == nothing && !o.xattrs {
+		if err := unix.Mknodat(fd, name, unix.S_IFCHR, 0); !noDevices(err) {
+			return err
+		}
 	}
-	marked, err := o.makeWhiteout(at, temp)
+	temp := o.temp()
+	marked, err := o.makeWhiteout(temp)
 	if err == nil && marked {
 		err = mark(dir, fd)
 	}
-	if err != nil || was == nothing {
-		return err
-	}
+	flags := uint(0)
 	if was == aDirectory {
-		err = unix.Renameat2(o.work, temp, fd, name, unix.RENAME_EXCHANGE)
-		defer o.discard(temp)
-		return err
+		flags = unix.RENAME_EXCHANGE
 	}
-	if err = unix.Renameat(o.work, temp, fd, name); err != nil {
+	if err == nil {
+		err = unix.Renameat2(o.work, temp, fd, name, flags)
+	}
+	if err != nil || was == aDirectory {
 		_ = o.discard(temp)
 	}
 	return err
@@ -138,7 +143,8 @@ func (o *overlay) takeAway(fd int, name string, was occupant) error {
 		if err := unix.Renameat(fd, name, o.work, temp); err != nil {
 			return err
 		}
-		return o.discard(temp)
+		_ = o.discard(temp) // it is gone for users; the next server clears what is left
+		return nil
 	}
 	return unix.Unlinkat(fd, name, 0)
 }

@@ -1,4 +1,9 @@
-package flat
+// Package content copies what is in regular files: shared where the file system
+// can (FICLONE, ioctl_ficlonerange(2)), else copied by the kernel
+// (copy_file_range(2)), else read and written. Holes stay holes (lseek(2)).
+//
+// Modes, owners, times and names are its callers' matter.
+package content
 
 import (
 	"errors"
@@ -7,8 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// content copies what is in files, by the best means that has not failed yet.
-type content struct {
+// Copier copies by the best means that has not failed yet. It is for one caller
+// at a time.
+type Copier struct {
 	noClone, noRange bool
 	buf              []byte
 }
@@ -16,8 +22,9 @@ type content struct {
 // most is what one call copies: copy_file_range(2) takes a little less than 2 GiB.
 const most = 1 << 30
 
-// copy makes the empty file to what from is. Holes stay holes.
-func (c *content) copy(from, to int, size int64) error {
+// Copy puts the first size bytes of from, where all is shared also the rest, into
+// the empty file to.
+func (c *Copier) Copy(from, to int, size int64) error {
 	if size == 0 {
 		return nil
 	}
@@ -61,7 +68,7 @@ func extent(fd int, at, size int64) (data, hole int64, err error) {
 }
 
 // span copies the bytes [at, end).
-func (c *content) span(from, to int, at, end int64) error {
+func (c *Copier) span(from, to int, at, end int64) error {
 	for at < end && !c.noRange {
 		in, out := at, at
 		n, err := unix.CopyFileRange(from, &in, to, &out, int(min(end-at, most)), 0)
@@ -80,7 +87,7 @@ func (c *content) span(from, to int, at, end int64) error {
 	return c.readWrite(from, to, at, end)
 }
 
-func (c *content) readWrite(from, to int, at, end int64) error {
+func (c *Copier) readWrite(from, to int, at, end int64) error {
 	if c.buf == nil && at < end {
 		c.buf = make([]byte, 256<<10)
 	}
