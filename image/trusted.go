@@ -25,14 +25,11 @@ const (
 	mostSigned     = 1 << 20 // bytes of what one of them signs
 )
 
-// policy is the signature policy; nil takes everything.
-func (a Access) policy() (*trust.Policy, error) { return trust.Load(a.Policy, os.Getenv) }
-
 // trusted asks the policy about an image of a registry, by the name that the
 // user knows it by. Its signatures lie where the image was found: a mirror's are
 // as good as the registry's, as they are verified.
 func (o PullOptions) trusted(ctx context.Context, e Endpoint, ref Reference, desc *remote.Descriptor, chosen v1.Image) error {
-	policy, err := o.policy()
+	policy, err := trust.Load(o.Policy, os.Getenv)
 	if err != nil || policy == nil {
 		return err
 	}
