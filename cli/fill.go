@@ -17,6 +17,7 @@ import (
 
 	"containers/rl/container"
 	"containers/rl/image"
+	"containers/rl/storage"
 	"containers/rl/storage/flat"
 )
 
@@ -104,7 +105,7 @@ func mountLayers(layers []string, scratch, dir string) error {
 // descriptor: so any number of names fits in the page that mount(2) takes.
 func mountImage(dirs []string, dir string) error {
 	var names []string
-	for _, layer := range dirs {
+	for _, layer := range storage.Seen(dirs, false) {
 		fd, err := unix.Open(layer, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			return &os.PathError{Op: "opening", Path: layer, Err: err}

@@ -260,7 +260,10 @@ func (a *archiveFile) ociImage(d imagespec.Descriptor, depth int) (*archived, er
 	}
 	if d.MediaType == imagespec.MediaTypeImageIndex || d.MediaType == string(types.DockerManifestList) {
 		var index imagespec.Index
-		if err := errors.Join(checkIndex(text), json.Unmarshal(text, &index)); err != nil {
+		if err = checkIndex(text); err == nil {
+			err = json.Unmarshal(text, &index)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("index %s: %w", d.Digest, err)
 		}
 		for _, m := range index.Manifests {

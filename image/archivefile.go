@@ -98,7 +98,7 @@ func (a *archiveFile) index() error {
 		}
 		name := path.Clean("/" + h.Name)[1:]
 		if names += len(name) + len(h.Linkname) + 64; names > maxNames {
-			return fmt.Errorf("it has more than %d entries, too many for an archive of images", len(a.entries))
+			return fmt.Errorf("its entries take more than %d MiB to know, too many for an archive of images", maxNames>>20)
 		}
 		switch h.Typeflag {
 		case tar.TypeReg:
@@ -146,7 +146,7 @@ func spool(file *os.File, dir string) (*os.File, error) {
 		tmp.Close()
 		return nil, err
 	}
-	if _, err := io.Copy(tmp, plain); err != nil {
+	if _, err := io.Copy(tmp, bounded(plain, room(int(tmp.Fd())))); err != nil {
 		tmp.Close()
 		return nil, err
 	}

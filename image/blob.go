@@ -119,11 +119,14 @@ func compressor(w io.Writer, kind string) (io.WriteCloser, error) {
 	return nil, fmt.Errorf("unsupported compression format %q: gzip or zstd", kind)
 }
 
-// makeManifest describes an image of a format.
-func makeManifest(format string, config imagespec.Descriptor, layers []blob) ([]byte, error) {
+// makeManifest describes an image of a format. What the manifest that it came with
+// says of the image, and not of blobs, is kept where the format has a place for it.
+func makeManifest(format string, config imagespec.Descriptor, layers []blob, came []byte) ([]byte, error) {
 	m := imagespec.Manifest{MediaType: imagespec.MediaTypeImageManifest, Config: config, Layers: []imagespec.Descriptor{}}
 	if format == FormatDocker {
 		m.MediaType = dockerManifest
+	} else if was, err := parseManifest(came); err == nil {
+		m.Annotations, m.Subject, m.ArtifactType = was.Annotations, was.Subject, was.ArtifactType
 	}
 	m.SchemaVersion = 2
 	for _, l := range layers {

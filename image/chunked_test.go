@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -108,16 +109,7 @@ func eStargz(t *testing.T, plain []byte) []byte {
 	flush()
 	footer, _ := gzip.NewWriterLevel(&out, gzip.NoCompression)
 	extra := binary.LittleEndian.AppendUint16([]byte("SG"), 22)
-	footer.Extra = append(extra, []byte(hex16(at)+"STARGZ")...)
+	footer.Extra = fmt.Appendf(extra, "%016xSTARGZ", at)
 	footer.Close()
 	return out.Bytes()
-}
-
-func hex16(n int) string {
-	const digits = "0123456789abcdef"
-	text := []byte("0000000000000000")
-	for i := len(text) - 1; n > 0; i, n = i-1, n>>4 {
-		text[i] = digits[n&15]
-	}
-	return string(text)
 }

@@ -95,7 +95,7 @@ func pullFrom(ctx context.Context, o PullOptions, registries *Registries, ref Re
 		if err == nil {
 			return result, nil
 		}
-		failed = append(failed, explain(err))
+		failed = append(failed, fmt.Errorf("%s: %w", e.Name, explain(err)))
 		if ctx.Err() != nil || ownFault(err) {
 			break
 		}

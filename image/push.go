@@ -157,7 +157,7 @@ func (p *pusher) blobs(ctx context.Context) (manifest []byte, format string, err
 	if own && original != nil {
 		return p.img.manifest, format, nil
 	}
-	manifest, err = makeManifest(format, config.desc, list)
+	manifest, err = makeManifest(format, config.desc, list, p.img.manifest)
 	return manifest, format, err
 }
 

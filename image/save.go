@@ -272,7 +272,7 @@ func (o SaveOptions) blobs(ctx context.Context, img *stored, format, compression
 	if err := put(config); err != nil {
 		return nil, err
 	}
-	return makeManifest(format, config.desc, list)
+	return makeManifest(format, config.desc, list, img.manifest)
 }
 
 // directory writes the form of the transport dir (containers-transports(5)).

@@ -106,7 +106,7 @@ type brief struct{ http.RoundTripper }
 
 func (t brief) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer, err := t.RoundTripper.RoundTrip(r)
-	if err == nil && r.Method == http.MethodGet && strings.Contains(asked(r), "/manifests/") {
+	if err == nil && r.Method == http.MethodGet && (strings.Contains(asked(r), "/manifests/") || strings.Contains(asked(r), "/referrers/")) {
 		answer.Body = struct {
 			io.Reader
 			io.Closer

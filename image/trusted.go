@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -21,18 +22,16 @@ import (
 const (
 	signatureType  = "application/vnd.dev.cosign.simplesigning.v1+json"
 	signatureField = "dev.cosignproject.cosign/signature"
-	mostSignatures = 100     // of one manifest that are looked at
-	mostSigned     = 1 << 20 // bytes of what one of them signs
+	signatureKind  = "application/vnd.dev.cosign.artifact.sig.v1+json" // of a manifest that refers to the one that it signs
+	mostSignatures = 100                                               // of one manifest that are looked at
+	mostSigned     = 1 << 20                                           // bytes of what one of them signs
 )
-
-// policy is the signature policy; nil takes everything.
-func (a Access) policy() (*trust.Policy, error) { return trust.Load(a.Policy, os.Getenv) }
 
 // trusted asks the policy about an image of a registry, by the name that the
 // user knows it by. Its signatures lie where the image was found: a mirror's are
 // as good as the registry's, as they are verified.
 func (o PullOptions) trusted(ctx context.Context, e Endpoint, ref Reference, desc *remote.Descriptor, chosen v1.Image) error {
-	policy, err := o.policy()
+	policy, err := trust.Load(o.Policy, os.Getenv)
 	if err != nil || policy == nil {
 		return err
 	}
@@ -58,25 +57,55 @@ func trustedFile(policy, kind, path string) error {
 	return p.Check(trust.Image{Transport: kind, Name: path})
 }
 
-// signatures are those that cosign and podman attach to a manifest: the layers
-// of an image whose tag is made of the manifest's digest.
+// signatures are those that cosign and podman attach to a manifest.
 func (a Access) signatures(ctx context.Context, e Endpoint, digest string) (list []trust.Signature, err error) {
 	options, names, err := a.options(ctx, e)
 	if err != nil {
 		return nil, err
 	}
-	tag, err := name.NewTag(e.Name+":"+strings.Replace(digest, ":", "-", 1)+".sig", names...)
+	repository, err := name.NewRepository(e.Name, names...)
 	if err != nil {
 		return nil, err
 	}
-	img, err := remote.Image(tag, options...)
+	images, err := signing(repository, digest, options)
+	for _, img := range images {
+		if err == nil {
+			list, err = signaturesOf(list, img, repository, options)
+		}
+	}
+	return list, err
+}
+
+// signing are the images whose layers are signatures: that with a tag made of the
+// digest, and those that refer to it (distribution-spec, referrers).
+func signing(repository name.Repository, digest string, options []remote.Option) (list []v1.Image, err error) {
+	img, err := remote.Image(repository.Tag(strings.Replace(digest, ":", "-", 1)+".sig"), options...)
 	var status *transport.Error
-	if errors.As(err, &status) && status.StatusCode == http.StatusNotFound {
-		return nil, nil
-	}
-	if err != nil {
+	switch {
+	case err == nil:
+		list = append(list, img)
+	case !errors.As(err, &status) || status.StatusCode != http.StatusNotFound:
 		return nil, err
 	}
+	index, err := remote.Referrers(repository.Digest(digest), append(slices.Clip(options), remote.WithFilter("artifactType", signatureKind))...)
+	if err != nil {
+		return list, nil // where it is not known, registries answer this and that
+	}
+	referring, err := index.IndexManifest()
+	if err != nil {
+		return list, nil
+	}
+	for _, d := range referring.Manifests[:min(len(referring.Manifests), mostSignatures)] {
+		img, err := remote.Image(repository.Digest(d.Digest.String()), options...)
+		if err != nil {
+			return nil, fmt.Errorf("signature %s: %w", d.Digest, err)
+		}
+		list = append(list, img)
+	}
+	return list, nil
+}
+
+func signaturesOf(list []trust.Signature, img v1.Image, repository name.Repository, options []remote.Option) ([]trust.Signature, error) {
 	manifest, err := img.Manifest()
 	if err != nil {
 		return nil, err
@@ -90,7 +119,7 @@ func (a Access) signatures(ctx context.Context, e Endpoint, digest string) (list
 		if err != nil {
 			continue // as good as none
 		}
-		payload, err := content(tag.Context().Digest(l.Digest.String()), options)
+		payload, err := content(repository.Digest(l.Digest.String()), options)
 		if err != nil {
 			return nil, fmt.Errorf("signature %s: %w", l.Digest, err)
 		}

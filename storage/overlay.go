@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // OverlayOptions are the options to mount the container's root with, and the
@@ -49,6 +51,7 @@ const (
 // names are too long together, at about 130 layers, the directory links is made,
 // and they are named from there.
 func OverlayOf(dirs []string, upper, work, more, links string) (base, options string, err error) {
+	dirs = Seen(dirs, upper != "")
 	if len(dirs) > mostLayers {
 		return "", "", fmt.Errorf("mounting %d layers: the kernel takes %d", len(dirs), mostLayers)
 	}
@@ -67,6 +70,24 @@ func OverlayOf(dirs []string, upper, work, more, links string) (base, options st
 		return "", "", fmt.Errorf("mounting %d layers: their names take %d bytes, the kernel takes %d", len(dirs), len(options), mostOptions)
 	}
 	return links, options, nil
+}
+
+// Seen are the lower directories that are seen: those below one whose root is
+// opaque are not, but the kernel does not look for that mark there. Without an upper
+// directory the last of them, which is empty then, stays as the second one.
+func Seen(dirs []string, upper bool) []string {
+	for n, dir := range dirs {
+		value := make([]byte, 2)
+		if size, err := unix.Getxattr(dir, "user.overlay.opaque", value); err != nil || size != 1 || value[0] != 'y' {
+			continue
+		}
+		seen := slices.Clip(dirs[:n+1])
+		if n == 0 && !upper && len(dirs) > 1 {
+			seen = append(seen, dirs[len(dirs)-1])
+		}
+		return seen
+	}
+	return dirs
 }
 
 // lowerDirs names directories from the first one's parent.

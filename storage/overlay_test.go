@@ -159,3 +159,44 @@ func TestOverlayNoLayers(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestSeen: what an opaque root hides is not mounted, and two directories are left.
+func TestSeen(t *testing.T) {
+	base := t.TempDir()
+	var dirs []string
+	for _, name := range []string{"a", "opaque", "b", "opaque2", "empty"} {
+		dir := filepath.Join(base, name)
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(name, "opaque") {
+			if err := unix.Setxattr(dir, "user.overlay.opaque", []byte("y"), 0); err != nil {
+				t.Skip(err)
+			}
+		}
+		dirs = append(dirs, dir)
+	}
+	for _, test := range []struct {
+		dirs  []string
+		upper bool
+		want  string
+	}{
+		{dirs, false, "a opaque"},
+		{dirs[1:], true, "opaque"},
+		{dirs[1:], false, "opaque empty"},
+		{dirs[1:2], false, "opaque"},
+		{[]string{dirs[0], dirs[2]}, false, "a b"},
+		{nil, true, ""},
+	} {
+		var got []string
+		for _, dir := range Seen(test.dirs, test.upper) {
+			got = append(got, filepath.Base(dir))
+		}
+		if strings.Join(got, " ") != test.want {
+			t.Errorf("%v, %v: %v, want %s", test.dirs, test.upper, got, test.want)
+		}
+	}
+	if filepath.Base(dirs[2]) != "b" {
+		t.Errorf("the image's directories are now %v", dirs)
+	}
+}

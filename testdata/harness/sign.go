@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -22,12 +23,13 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// sign NAME KEY REFERENCE attaches a signature to an image of the test registry, in the form of cosign, as there is no cosign in Debian,
+// sign NAME KEY REFERENCE [referrer] attaches a signature to an image of the test registry, in the form of cosign, as there is no cosign in Debian,
 // and its podman is built without it. NAME is REPOSITORY:TAG there, REFERENCE what is signed for, KEY the file of the private key, which is
-// made with KEY.pub when it is not there.
+// made with KEY.pub when it is not there. A referrer has no tag, but the image's digest as its subject.
 func (w World) sign(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 3 {
-		ts.Fatalf("usage: sign NAME KEY REFERENCE")
+	refers := len(args) == 4 && args[3] == "referrer"
+	if neg || len(args) != 3 && !refers {
+		ts.Fatalf("usage: sign NAME KEY REFERENCE [referrer]")
 	}
 	key, err := signingKey(ts.MkAbs(args[1]))
 	ts.Check(err)
@@ -45,6 +47,13 @@ func (w World) sign(ts *testscript.TestScript, neg bool, args []string) {
 		Annotations: map[string]string{"dev.cosignproject.cosign/signature": base64.StdEncoding.EncodeToString(signature)},
 	})
 	ts.Check(err)
+	if refers {
+		img = mutate.Subject(mutate.ConfigMediaType(img, "application/vnd.dev.cosign.artifact.sig.v1+json"), *desc).(v1.Image)
+		digest, err := img.Digest()
+		ts.Check(err)
+		ts.Check(remote.Write(ref.Context().Digest(digest.String()), img))
+		return
+	}
 	ts.Check(remote.Write(ref.Context().Tag(strings.Replace(desc.Digest.String(), ":", "-", 1)+".sig"), img))
 }
 
