@@ -323,11 +323,35 @@ func mountOneImage(host container.Host, ref string) (string, error) {
 	if err != nil || places[place] {
 		return place, err
 	}
+	d, err := container.ChooseDriver(host)
+	if err != nil {
+		return "", fmt.Errorf("mounting image %s: %w", ref, err)
+	}
 	empty := path.Join(host.Dirs.Data, "mounts", "empty")
 	if err := errors.Join(os.MkdirAll(place, 0o700), os.MkdirAll(empty, 0o700)); err != nil {
 		return "", fmt.Errorf("mounting image %s: %w", ref, err)
 	}
+	if d.Name != storage.Overlay {
+		return place, mountCopy(img.Layers, place)
+	}
 	return place, mountImage(append(slices.Clone(img.Layers), empty), place)
+}
+
+// mountCopy mounts a copy of layers, for reading. It is in memory, as nobody
+// stays to remove what is left of the mount when the shell has gone.
+func mountCopy(layers []string, place string) error {
+	defer unix.Umask(unix.Umask(0))
+	if err := unix.Mount("tmpfs", place, "tmpfs", 0, "mode=755"); err != nil {
+		return &os.PathError{Op: "mounting tmpfs on", Path: place, Err: err}
+	}
+	err := flatten(container.Copying{Layers: layers}, place)
+	if err == nil {
+		err = unix.Mount("", place, "", unix.MS_REMOUNT|unix.MS_RDONLY, "")
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("copying an image to memory at %s: %w", place, err), unix.Unmount(place, unix.MNT_DETACH))
+	}
+	return nil
 }
 
 func imageUmountFlags(f *flags.Set) func(Streams, []string) error {

@@ -23,7 +23,7 @@ const (
 // Copying is what RoleCopy reads from its standard input: the names of many layers
 // are more than an argument may have.
 type Copying struct {
-	Dir    string   // the container's own
+	Dir    string   // the container's own, or one in it
 	Upper  string   // what it changed before on top of the image, or ""
 	Layers []string // of the image, topmost first
 }
@@ -59,6 +59,11 @@ func (o *Options) copyImage(h Host, c *storage.Container, upper string) error {
 	if o.Image != nil { // a pod's own container has none, and an empty root
 		request.Layers = o.Image.Layers
 	}
+	return copyLayers(h.IDs, request)
+}
+
+// copyLayers has the second self make a copy.
+func copyLayers(ids userns.Map, request Copying) error {
 	text, err := json.Marshal(request)
 	if err != nil {
 		return err
@@ -72,7 +77,7 @@ func (o *Options) copyImage(h Host, c *storage.Container, upper string) error {
 		_, _ = writer.Write(text) // who does not read it says why
 		writer.Close()
 	}()
-	return beforeJoining(h.IDs, RoleCopy, nil, int(reader.Fd()))
+	return beforeJoining(ids, RoleCopy, nil, int(reader.Fd()))
 }
 
 // beforeJoining runs a second self to its end. Who is about to enter another
@@ -109,10 +114,13 @@ func SaidAlready(err error) error {
 // none any more, gets a copy with all that it has changed.
 func (p *plan) findRoot(c *storage.Container, again bool) (err error) {
 	switch {
-	case p.o.Rootfs != "":
-		if !p.o.rare().RootfsOverlay {
-			p.files.root = p.o.Rootfs
+	case p.o.rare().RootfsOverlay:
+		if p.o.driver.Name == storage.VFS {
+			return noOverlay(p.o.driver, p.o.Rootfs)
 		}
+		return nil
+	case p.o.Rootfs != "":
+		p.files.root = p.o.Rootfs
 		return nil
 	case again && !storage.Copied(c.Dir):
 		if err = p.o.copyImage(Host{Dirs: p.dirs, IDs: p.ids}, c, c.Upper); err != nil {
@@ -123,6 +131,16 @@ func (p *plan) findRoot(c *storage.Container, again bool) (err error) {
 		p.files.root = c.Root()
 	}
 	return nil
+}
+
+// noOverlay refuses an overlay of a directory of the user's own where none can be
+// mounted: it may be of any size, and is not copied unasked. Who named the driver
+// may have the kernel's all the same.
+func noOverlay(d storage.Driver, dir string) error {
+	if d.Forced || d.Name == storage.Overlay {
+		return nil
+	}
+	return fmt.Errorf("mounting an overlay of %s: there is none here (driver %s: %s): mount it with :ro, or a copy of it", dir, d.Name, d.Reason)
 }
 
 // driverNotice says once that containers are copies, and why. Who asked for it knows.

@@ -100,7 +100,8 @@ func MountVolume(v *storage.Volume, place string) error {
 	return nil
 }
 
-// imageMount is an overlay of another image's layers.
+// imageMount is an overlay of another image's layers, or a copy where that is what
+// containers are made of.
 func (p *plan) imageMount(m specs.Mount, c *storage.Container, n int) (specs.Mount, error) {
 	img, err := p.dirs.Lookup(m.Source)
 	if err != nil {
@@ -110,6 +111,13 @@ func (p *plan) imageMount(m specs.Mount, c *storage.Container, n int) (specs.Mou
 	place := fmt.Sprintf("%s/%s%d", c.Dir, overlayPlace, n)
 	if err := p.clear(place); err != nil {
 		return m, err
+	}
+	d, err := ChooseDriver(Host{Dirs: p.dirs, IDs: p.ids})
+	if err != nil {
+		return m, err
+	}
+	if d.Name != storage.Overlay {
+		return p.imageCopy(m, img, place)
 	}
 	dirs, upper, work, access := append(slices.Clone(img.Layers), place+"/empty"), "", "", "ro" // a second one below the one layer
 	if slices.Contains(m.Options, "rw-image") {
@@ -127,6 +135,25 @@ func (p *plan) imageMount(m specs.Mount, c *storage.Container, n int) (specs.Mou
 	return m, err
 }
 
+// imageCopy is made for each start, as an overlay would be.
+func (p *plan) imageCopy(m specs.Mount, img *storage.Image, place string) (specs.Mount, error) {
+	if err := os.Mkdir(place, 0o700); err != nil {
+		return m, err
+	}
+	if err := copyLayers(p.ids, Copying{Dir: place, Layers: img.Layers}); err != nil {
+		return m, err
+	}
+	options := []string{"bind", "ro"}
+	if slices.Contains(m.Options, "rw-image") {
+		options[1] = "rw"
+	}
+	if hasSubpath(m) {
+		options = append(options, subpathOption+valueOf(m.Options, "subpath"))
+	}
+	m.Type, m.Source, m.Options = "bind", path.Join(place, storage.RootName), options
+	return m, nil
+}
+
 // overlayMount: what is written to the source goes to the container's own
 // directory, and is forgotten at the next start.
 func (p *plan) overlayMount(m specs.Mount, c *storage.Container, n int) (specs.Mount, error) {
@@ -138,6 +165,13 @@ func (p *plan) overlayMount(m specs.Mount, c *storage.Container, n int) (specs.M
 	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return m, fmt.Errorf("mounting an overlay of %s: %w", m.Source, unix.ENOTDIR)
 	}
+	d, err := ChooseDriver(Host{Dirs: p.dirs, IDs: p.ids})
+	if err == nil {
+		err = noOverlay(d, m.Source)
+	}
+	if err != nil {
+		return m, err
+	}
 	place := fmt.Sprintf("%s/%s%d", c.Dir, overlayPlace, n)
 	if upper == "" {
 		upper, work = place+"/upper", place+"/work"
@@ -145,7 +179,6 @@ func (p *plan) overlayMount(m specs.Mount, c *storage.Container, n int) (specs.M
 			return m, err
 		}
 	}
-	var err error
 	m.Type = "overlay"
 	m.Source, m.Options, err = overlayOptions([]string{m.Source}, upper, work, place, []string{"nosuid", "nodev"})
 	return m, err
