@@ -24,7 +24,8 @@ func (p *plan) mount(m specs.Mount) error {
 	if m.Type == typeShm {
 		return p.sharedShm(m)
 	}
-	o := mountOptions(m.Options)
+	copied := p.copiesUp(m)
+	o := mountOptions(slices.DeleteFunc(slices.Clone(m.Options), func(option string) bool { return option == CopyUp }))
 	if m.Type == "bind" || o.flags&unix.MS_BIND != 0 {
 		return p.bind(m, o)
 	}
@@ -32,16 +33,29 @@ func (p *plan) mount(m specs.Mount) error {
 		p.overlay(m, o)
 		return nil
 	}
-	target := p.target(m.Destination, true)
-	classic, done := p.NewLabel(), p.NewLabel()
-	op := "mounting " + m.Type + " on"
+	if copied {
+		p.copyUp(m, o)
+		return nil
+	}
+	if uid, gid, ok := p.ownerOf(m.Destination); ok && m.Type == "tmpfs" {
+		o.data = append(o.data, fmt.Sprintf("uid=%d", uid), fmt.Sprintf("gid=%d", gid))
+	}
+	done := p.NewLabel()
+	p.target(m.Destination, true)
+	p.newMount("mounting "+m.Type+" on", m, o, done)
+	p.Mark(done)
+	return nil
+}
+
+// newMount puts a new file system on the place of shared.target; where that is
+// done by descriptor, it goes to the label.
+func (p *plan) newMount(op string, m specs.Mount, o options, done userns.Label) {
+	classic := p.NewLabel()
 	p.create(op, m, o, classic)
 	p.attach(op, m.Destination, p.shared.mount).OrElse(classic)
 	p.Jump(done)
 	p.Mark(classic)
-	p.Do(op, m.Destination, unix.SYS_MOUNT, p.Str(m.Source), p.Str(target), p.Str(m.Type), userns.Int(o.flags), p.Str(strings.Join(o.data, ",")))
-	p.Mark(done)
-	return nil
+	p.Do(op, m.Destination, unix.SYS_MOUNT, p.Str(m.Source), p.Str(fdPath(p.shared.target)), p.Str(m.Type), userns.Int(o.flags), p.Str(strings.Join(o.data, ",")))
 }
 
 // typeShm is the mount on /dev/shm of another container, which openJoins has copied.
