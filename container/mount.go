@@ -120,12 +120,15 @@ type tree struct {
 const (
 	forceRecursive = "rro"              // read-only with all below it, or an error (runtime-spec, config.md)
 	notRecursive   = "ro-non-recursive" // read-only, but not what is mounted below it
-	subpathOption  = "subpath="         // of the source, whose links lead nowhere else
+	Subpath        = "subpath="         // of the source, whose links lead nowhere else
 )
+
+// SubpathOf is what of the source is mounted, or "" for all.
+func SubpathOf(m specs.Mount) string { return valueOf(m.Options, Subpath) }
 
 // bind: the source is the user's own path.
 func (p *plan) bind(m specs.Mount, o options) error {
-	within := valueOf(m.Options, "subpath")
+	within := SubpathOf(m)
 	directory, err := isDirectory(m.Source, within)
 	if err != nil {
 		return err

@@ -237,7 +237,7 @@ func volumeKind(v mountValues) (m specs.Mount, err error) {
 		if part := v.last(key); part == "" || slices.Contains(options, "U") || v.last("source") == "" {
 			return m, fmt.Errorf("%s %q: a path within a volume that has a name, without chown", key, part)
 		}
-		options = append(options, "subpath="+v.last(key))
+		options = append(options, container.Subpath+v.last(key))
 	}
 	for _, key := range []string{"volume-label", "volume-opt"} {
 		for _, value := range v.values[key] {
@@ -253,7 +253,7 @@ func imageKind(v mountValues) (m specs.Mount, err error) {
 	}
 	options, err := v.options([2]string{"rw", "rw-image"})
 	if part := v.last("subpath"); part != "" {
-		options = append(options, "subpath="+part)
+		options = append(options, container.Subpath+part)
 	}
 	return specs.Mount{Type: container.TypeImage, Source: v.last("source"), Destination: v.last("target"), Options: options}, err
 }
