@@ -251,11 +251,7 @@ func runUnproxied(s Streams, run *start.Run, args []string) error {
 	if err != nil {
 		return err
 	}
-	host, err := start.OpenHost()
-	if err != nil {
-		return err
-	}
-	info, err := container.Find(host.Dirs, id)
+	host, info, err := openContainer(id)
 	if err != nil {
 		return err
 	}

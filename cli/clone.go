@@ -34,11 +34,7 @@ func cloneFlags(f *flags.Set) func(Streams, []string) error {
 		if err != nil {
 			return usageError{Text: err.Error(), Command: "container clone"}
 		}
-		host, err := start.OpenHost()
-		if err != nil {
-			return err
-		}
-		info, err := container.Find(host.Dirs, args[0])
+		host, info, err := openContainer(args[0])
 		if err != nil {
 			return err
 		}

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"containers/rl/cli/flags"
-	"containers/rl/cli/start"
 	"containers/rl/container"
 	"containers/rl/image"
 	"containers/rl/userns"
@@ -39,11 +38,7 @@ func commitFlags(f *flags.Set) func(Streams, []string) error {
 		if len(args) == 2 {
 			o.Name = args[1]
 		}
-		host, err := start.OpenHost()
-		if err != nil {
-			return err
-		}
-		info, err := container.Find(host.Dirs, args[0])
+		host, info, err := openContainer(args[0])
 		if err != nil {
 			return err
 		}

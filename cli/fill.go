@@ -228,6 +228,24 @@ func copyTreeTo(source, data int, single, root bool) error {
 	return errors.Join(err, <-packed)
 }
 
+// copyUpInside is the second self that copies what a tmpfs covers into it.
+func copyUpInside(_ Streams, args []string) error {
+	if len(args) != 2 {
+		return errors.New(container.RoleCopyUp + " is for rl itself")
+	}
+	data, err := unix.Openat(1, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("opening the tmpfs: %w", err)
+	}
+	defer unix.Close(data)
+	err = copyTreeTo(0, data, args[0] == "single", false)
+	var uid, gid int
+	if n, _ := fmt.Sscanf(args[1], "%d:%d", &uid, &gid); n == 2 && err == nil {
+		err = giveTree(data, uid, gid)
+	}
+	return err
+}
+
 // giveTree gives a file, or a directory with all that is in it, to an owner.
 // No link is followed, and no mount below is left out.
 func giveTree(fd, uid, gid int) error {

@@ -28,7 +28,7 @@ func inspectMounts(i *container.Info) []inspectedMount {
 		if m.Type != "bind" && m.Type != container.TypeVolume {
 			continue
 		}
-		v := inspectedMount{Type: m.Type, Source: m.Source, Destination: m.Destination, Options: kernelOptions(m.Options), RW: !slices.Contains(m.Options, "ro"), Propagation: "rprivate"}
+		v := inspectedMount{Type: m.Type, Source: m.Source, Destination: m.Destination, Options: kernelOptions(m.Options), RW: !slices.Contains(m.Options, "ro"), Propagation: "rprivate", SubPath: container.SubpathOf(m)}
 		if m.Type == container.TypeVolume {
 			v.Name, v.Driver, v.Source = m.Source, container.LocalDriver, i.VolumeData(m.Source)
 			v.Options = append([]string{"nosuid", "nodev", "rbind"}, v.Options...)
@@ -36,11 +36,6 @@ func inspectMounts(i *container.Info) []inspectedMount {
 		for _, p := range []string{"private", "rprivate", "slave", "rslave", "shared", "rshared", "unbindable", "runbindable"} {
 			if slices.Contains(m.Options, p) {
 				v.Propagation = p
-			}
-		}
-		for _, option := range m.Options {
-			if part, ok := strings.CutPrefix(option, "subpath="); ok {
-				v.SubPath = part
 			}
 		}
 		for _, word := range []string{"z", "Z"} {

@@ -317,11 +317,7 @@ func healthcheckFlags(*flags.Set) func(Streams, []string) error {
 		if err := exactly("healthcheck run", args, 1); err != nil {
 			return err
 		}
-		host, err := start.OpenHost()
-		if err != nil {
-			return err
-		}
-		info, err := container.Find(host.Dirs, args[0])
+		host, info, err := openContainer(args[0])
 		if err != nil {
 			return err
 		}

@@ -43,11 +43,7 @@ func renameFlags(f *flags.Set) func(Streams, []string) error {
 		if err := exactly("rename", args, 2); err != nil {
 			return err
 		}
-		host, err := start.OpenHost()
-		if err != nil {
-			return err
-		}
-		info, err := container.Find(host.Dirs, args[0])
+		host, info, err := openContainer(args[0])
 		if err != nil {
 			return err
 		}

@@ -29,6 +29,7 @@ var roles = map[string]func(Streams, []string) error{
 	roleUnshare:          unshareInside,
 	roleSize:             sizeInside,
 	container.RoleFill:   fillInside,
+	container.RoleCopyUp: copyUpInside,
 	container.RoleDriver: driverInside,
 	container.RoleCopy:   copyInside,
 	roleVolume:           volumeInside,

@@ -241,6 +241,14 @@ func oneContainer(host container.Host, command string, latest bool, args []strin
 	return container.Find(host.Dirs, args[0])
 }
 
+// openContainer finds the container of a name, and its host.
+func openContainer(ref string) (host container.Host, info *container.Info, err error) {
+	if host, err = start.OpenHost(); err == nil {
+		info, err = container.Find(host.Dirs, ref)
+	}
+	return host, info, err
+}
+
 // exactly refuses another number of arguments, in the words that scripts know.
 func exactly(command string, args []string, number int) error {
 	if len(args) == number {

@@ -6,7 +6,6 @@ import (
 	"os"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 )
 
 // ErrInitialized says that there is nothing to initialize: the container runs,
@@ -72,12 +71,8 @@ func (r *Running) rehearse(o *Options) (*specs.Spec, error) {
 	defer r.giveBack(o)
 	_, p, err := prepare(r.host, o, r.storage, j)
 	defer func() {
+		p.letGo()
 		p.abandon()
-		for _, fd := range []int{p.stdin, p.files.init} {
-			if fd > 0 {
-				unix.Close(fd)
-			}
-		}
 	}()
 	return p.spec, err
 }

@@ -64,15 +64,7 @@ func (r *Running) leave() error {
 // letGo closes what the keeper has by now.
 func (r *Running) letGo() {
 	p := r.plan
-	p.shared.close()
-	if p.out != nil {
-		p.out.abandon()
-	}
-	for _, fd := range []int{p.stdin, p.files.init} {
-		if fd > 0 {
-			unix.Close(fd)
-		}
-	}
+	p.letGo()
 	if r.input != nil {
 		r.input.letGo()
 		r.input = nil
@@ -86,6 +78,19 @@ func (r *Running) letGo() {
 	p.o.closeVolumes() // that the container has them is on record by now
 	r.child.Release()
 	r.keeper.Release()
+}
+
+// letGo closes what only the child goes on with, or who stays with it.
+func (p *plan) letGo() {
+	p.shared.close()
+	if p.out != nil {
+		p.out.abandon()
+	}
+	for _, fd := range []int{p.stdin, p.files.init} {
+		if fd > 0 {
+			unix.Close(fd)
+		}
+	}
 }
 
 // handOver is what another process needs to go on.

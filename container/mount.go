@@ -24,7 +24,8 @@ func (p *plan) mount(m specs.Mount) error {
 	if m.Type == typeShm {
 		return p.sharedShm(m)
 	}
-	o := mountOptions(m.Options)
+	copied := p.copiesUp(m)
+	o := mountOptions(slices.DeleteFunc(slices.Clone(m.Options), func(option string) bool { return option == CopyUp }))
 	if m.Type == "bind" || o.flags&unix.MS_BIND != 0 {
 		return p.bind(m, o)
 	}
@@ -32,16 +33,29 @@ func (p *plan) mount(m specs.Mount) error {
 		p.overlay(m, o)
 		return nil
 	}
-	target := p.target(m.Destination, true)
-	classic, done := p.NewLabel(), p.NewLabel()
-	op := "mounting " + m.Type + " on"
+	if copied {
+		p.copyUp(m, o)
+		return nil
+	}
+	if uid, gid, ok := p.ownerOf(m.Destination); ok && m.Type == "tmpfs" {
+		o.data = append(o.data, fmt.Sprintf("uid=%d", uid), fmt.Sprintf("gid=%d", gid))
+	}
+	done := p.NewLabel()
+	p.target(m.Destination, true)
+	p.newMount("mounting "+m.Type+" on", m, o, done)
+	p.Mark(done)
+	return nil
+}
+
+// newMount puts a new file system on the place of shared.target; where that is
+// done by descriptor, it goes to the label.
+func (p *plan) newMount(op string, m specs.Mount, o options, done userns.Label) {
+	classic := p.NewLabel()
 	p.create(op, m, o, classic)
 	p.attach(op, m.Destination, p.shared.mount).OrElse(classic)
 	p.Jump(done)
 	p.Mark(classic)
-	p.Do(op, m.Destination, unix.SYS_MOUNT, p.Str(m.Source), p.Str(target), p.Str(m.Type), userns.Int(o.flags), p.Str(strings.Join(o.data, ",")))
-	p.Mark(done)
-	return nil
+	p.Do(op, m.Destination, unix.SYS_MOUNT, p.Str(m.Source), p.Str(fdPath(p.shared.target)), p.Str(m.Type), userns.Int(o.flags), p.Str(strings.Join(o.data, ",")))
 }
 
 // typeShm is the mount on /dev/shm of another container, which openJoins has copied.
@@ -106,12 +120,15 @@ type tree struct {
 const (
 	forceRecursive = "rro"              // read-only with all below it, or an error (runtime-spec, config.md)
 	notRecursive   = "ro-non-recursive" // read-only, but not what is mounted below it
-	subpathOption  = "subpath="         // of the source, whose links lead nowhere else
+	Subpath        = "subpath="         // of the source, whose links lead nowhere else
 )
+
+// SubpathOf is what of the source is mounted, or "" for all.
+func SubpathOf(m specs.Mount) string { return valueOf(m.Options, Subpath) }
 
 // bind: the source is the user's own path.
 func (p *plan) bind(m specs.Mount, o options) error {
-	within := valueOf(m.Options, "subpath")
+	within := SubpathOf(m)
 	directory, err := isDirectory(m.Source, within)
 	if err != nil {
 		return err

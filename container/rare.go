@@ -109,7 +109,7 @@ func scratch(dir string, own []specs.Mount) []specs.Mount {
 	if strings.HasPrefix(dir, "/run") || strings.HasPrefix(dir, "/var/log") {
 		mode = "mode=755"
 	}
-	return []specs.Mount{{Destination: dir, Type: "tmpfs", Source: "tmpfs", Options: []string{"rw", "nosuid", "nodev", mode}}}
+	return []specs.Mount{{Destination: dir, Type: "tmpfs", Source: "tmpfs", Options: []string{"rw", "nosuid", "nodev", CopyUp, mode}}}
 }
 
 // apply changes a specification by the rare options.

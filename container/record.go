@@ -216,10 +216,12 @@ func lookAt(e storage.Entry) (*Info, error) {
 // judge finds the status by what is known of the processes, and the exit.
 // missing: there is no file of the exit.
 func (i *Info) judge() (missing bool, err error) {
-	if i.State.Prepared {
-		return i.judgePrepared()
+	now := i.State.Boot == bootID()
+	if now && i.State.Prepared {
+		i.Status = StatusInitialized
+		return false, nil
 	}
-	running := i.State.Boot == bootID() && (i.State.Init.alive() || i.State.Monitor.alive())
+	running := now && (i.State.Init.alive() || i.State.Monitor.alive())
 	err = load(i.Dir, exitFile, &i.Ended)
 	missing = errors.Is(err, os.ErrNotExist)
 	none := missing || errors.Is(err, errEmpty)
@@ -233,6 +235,7 @@ func (i *Info) judge() (missing bool, err error) {
 		if state, _ := processStart(i.State.Init.PID); i.stands(state) {
 			i.Status = StatusPaused
 		}
+	case missing && i.State.Prepared: // in an earlier boot: it is what it was before
 	case none:
 		Unlimit(i.Dir)
 		i.Status, i.Ended = StatusExited, Ended{Code: Killed, Error: "rl was killed"}
@@ -240,26 +243,6 @@ func (i *Info) judge() (missing bool, err error) {
 		return missing, err
 	}
 	return missing, nil
-}
-
-// judgePrepared: with another boot it is what it was before.
-func (i *Info) judgePrepared() (missing bool, err error) {
-	if i.State.Boot == bootID() {
-		i.Status = StatusInitialized
-		return false, nil
-	}
-	err = load(i.Dir, exitFile, &i.Ended)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return true, nil
-	case errors.Is(err, errEmpty): // of a run that was killed
-		i.Status, i.Ended = StatusExited, Ended{Code: Killed, Error: "rl was killed"}
-	case err != nil:
-		return false, err
-	default:
-		i.Status = StatusExited
-	}
-	return false, nil
 }
 
 // Spec is the specification of the last run, or of the next one; os.ErrNotExist when it never ran.

@@ -80,9 +80,7 @@ func volumeMount(v *storage.Volume, m specs.Mount) (specs.Mount, error) {
 	return m, fmt.Errorf("mounting volume %s: type %q: without root only tmpfs, overlay and bind can be mounted", v.Name, kind)
 }
 
-func hasSubpath(m specs.Mount) bool {
-	return valueOf(m.Options, "subpath") != ""
-}
+func hasSubpath(m specs.Mount) bool { return SubpathOf(m) != "" }
 
 // MountVolume mounts a volume's file system in our own mount namespace.
 func MountVolume(v *storage.Volume, place string) error {
@@ -129,7 +127,7 @@ func (p *plan) imageMount(m specs.Mount, c *storage.Container, n int) (specs.Mou
 	m.Type = "overlay"
 	more := []string{access}
 	if hasSubpath(m) {
-		more = append(more, subpathOption+valueOf(m.Options, "subpath"))
+		more = append(more, Subpath+SubpathOf(m))
 	}
 	m.Source, m.Options, err = overlayOptions(dirs, upper, work, place, more)
 	return m, err
@@ -157,7 +155,7 @@ func (p *plan) imageCopy(m specs.Mount, img *storage.Image, place string) (specs
 // overlayMount: what is written to the source goes to the container's own
 // directory, and is forgotten at the next start.
 func (p *plan) overlayMount(m specs.Mount, c *storage.Container, n int) (specs.Mount, error) {
-	upper, work := valueOf(m.Options, "upperdir"), valueOf(m.Options, "workdir")
+	upper, work := valueOf(m.Options, "upperdir="), valueOf(m.Options, "workdir=")
 	var st unix.Stat_t
 	if err := unix.Stat(m.Source, &st); err != nil {
 		return m, fmt.Errorf("statfs %s: %w", m.Source, err)
@@ -222,7 +220,7 @@ func makeDirs(mode fs.FileMode, dirs ...string) error {
 
 func valueOf(options []string, key string) string {
 	for _, option := range options {
-		if value, ok := strings.CutPrefix(option, key+"="); ok {
+		if value, ok := strings.CutPrefix(option, key); ok {
 			return value
 		}
 	}
@@ -232,8 +230,8 @@ func valueOf(options []string, key string) string {
 // overlay mounts by mount(2), in the directory that the options begin from:
 // fsconfig(2) takes values of 256 bytes.
 func (p *plan) overlay(m specs.Mount, o options) {
-	within := valueOf(m.Options, "subpath")
-	data := slices.DeleteFunc(o.data, func(option string) bool { return strings.HasPrefix(option, subpathOption) })
+	within := SubpathOf(m)
+	data := slices.DeleteFunc(o.data, func(option string) bool { return strings.HasPrefix(option, Subpath) })
 	target := p.target(m.Destination, true)
 	if path.IsAbs(m.Source) {
 		p.Do("changing directory to", m.Source, unix.SYS_CHDIR, p.Str(m.Source))

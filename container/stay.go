@@ -140,20 +140,18 @@ func (r *Running) conclude(err, hooks error, again bool) {
 		}
 		return
 	}
+	ended := Ended{Code: exitCode(err), Finished: time.Now().UTC(), Again: again, OOM: r.outOfMemory()}
 	if !r.introduced { // a short life, told at once
-		code := fmt.Sprintf("exitCode=%d", exitCode(err))
-		list := append(append(r.plan.o.beginning(), r.outOf()...), r.plan.o.event("died", code), r.plan.o.event("remove"))
-		emit(r.host.Dirs, list...)
+		emit(r.host.Dirs, slices.Concat(r.plan.o.beginning(), r.plan.o.ending(ended), []Event{r.plan.o.event("remove")})...)
 		return
 	}
-	ended := Ended{Code: Killed, Finished: time.Now().UTC(), Again: again, OOM: r.outOfMemory()}
 	var exit Exit
-	if ended.Code = exitCode(err); err != nil && !errors.As(err, &exit) {
+	if err != nil && !errors.As(err, &exit) {
 		ended.Error = err.Error()
 	} else if hooks != nil {
 		ended.Error = hooks.Error()
 	}
-	emit(r.host.Dirs, append(r.outOf(), r.plan.o.event("died", fmt.Sprintf("exitCode=%d", ended.Code)))...)
+	emit(r.host.Dirs, r.plan.o.ending(ended)...)
 	fd, err := unix.Open(path.Join(r.storage.Dir, exitFile), unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return // the directory was removed under us: there is nobody to tell
@@ -169,12 +167,13 @@ func (r *Running) conclude(err, hooks error, again bool) {
 	}
 }
 
-// outOf is docker's event for memory that was not enough.
-func (r *Running) outOf() []Event {
-	if !r.outOfMemory() {
-		return nil
+// ending is what happens at the end; docker has an event for memory that was
+// not enough.
+func (o *Options) ending(e Ended) (list []Event) {
+	if e.OOM {
+		list = append(list, o.event("oom"))
 	}
-	return []Event{r.plan.o.event("oom")}
+	return append(list, o.event("died", fmt.Sprintf("exitCode=%d", e.Code)))
 }
 
 // exitCode is the program's, when it is known.

@@ -112,7 +112,7 @@ func (o *Options) imageVolumes() {
 		}
 		m := specs.Mount{Type: TypeVolume, Destination: name}
 		if o.ImageVolumes == ImageVolumesTmpfs {
-			m = specs.Mount{Type: "tmpfs", Source: "tmpfs", Destination: name, Options: []string{"nosuid", "nodev", "rw"}}
+			m = specs.Mount{Type: "tmpfs", Source: "tmpfs", Destination: name, Options: []string{"nosuid", "nodev", "rw", CopyUp}}
 		}
 		o.Mounts = append(o.Mounts, m)
 	}

@@ -237,7 +237,7 @@ func volumeKind(v mountValues) (m specs.Mount, err error) {
 		if part := v.last(key); part == "" || slices.Contains(options, "U") || v.last("source") == "" {
 			return m, fmt.Errorf("%s %q: a path within a volume that has a name, without chown", key, part)
 		}
-		options = append(options, "subpath="+v.last(key))
+		options = append(options, container.Subpath+v.last(key))
 	}
 	for _, key := range []string{"volume-label", "volume-opt"} {
 		for _, value := range v.values[key] {
@@ -253,24 +253,18 @@ func imageKind(v mountValues) (m specs.Mount, err error) {
 	}
 	options, err := v.options([2]string{"rw", "rw-image"})
 	if part := v.last("subpath"); part != "" {
-		options = append(options, "subpath="+part)
+		options = append(options, container.Subpath+part)
 	}
 	return specs.Mount{Type: container.TypeImage, Source: v.last("source"), Destination: v.last("target"), Options: options}, err
 }
 
-// tmpfsKind: ramfs knows no limit and no copy.
+// tmpfsKind: ramfs knows no limit.
 func tmpfsKind(v mountValues) (m specs.Mount, err error) {
 	kind := v.last("type")
 	if v.last("source") != "" {
 		return m, fmt.Errorf("%s has no source", kind)
 	}
-	copied, err := v.flag("tmpcopyup")
-	if err == nil && copied {
-		err = errors.New("tmpcopyup: the image's content cannot be copied to a tmpfs; a volume, -v /PATH, has it")
-	}
-	if err == nil {
-		_, err = v.flag("notmpcopyup")
-	}
+	copied, err := v.copyUp()
 	options, failed := v.options([2]string{"rw", "rw"})
 	if err = errors.Join(err, failed); err != nil {
 		return m, err
@@ -284,10 +278,27 @@ func tmpfsKind(v mountValues) (m specs.Mount, err error) {
 			options = append(options, key+"="+value)
 		}
 	}
-	if slices.Contains(options, "U") {
-		options = slices.DeleteFunc(options, func(option string) bool { return option == "U" }) // it is the container's anyway
-	}
+	options = append(options, copied...)
 	return specs.Mount{Type: kind, Source: kind, Destination: v.last("target"), Options: append([]string{"nosuid", "nodev", "noexec"}, options...)}, nil
+}
+
+// copyUp: both words may be true or false.
+func (v mountValues) copyUp() ([]string, error) {
+	var given []string
+	for _, word := range []string{container.CopyUp, notCopyUp} {
+		for _, value := range v.values[word] {
+			on, err := strconv.ParseBool(value)
+			if err != nil {
+				return nil, fmt.Errorf("%s is true or false", word)
+			}
+			if on == (word == container.CopyUp) {
+				given = append(given, container.CopyUp)
+			} else {
+				given = append(given, notCopyUp)
+			}
+		}
+	}
+	return copyUp(given)
 }
 
 func devptsKind(v mountValues) (m specs.Mount, err error) {

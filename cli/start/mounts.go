@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"containers/rl/container"
 )
 
 // checkMounts reads all flags that mount something. What several of one kind
@@ -77,15 +79,36 @@ func inProc(target string) bool {
 func tmpfs(text string) (specs.Mount, error) {
 	target, options, _ := strings.Cut(text, ":")
 	m := specs.Mount{Type: "tmpfs", Source: "tmpfs", Destination: target, Options: []string{"nosuid", "nodev", "noexec"}}
+	var copied []string
 	for _, option := range strings.Split(options, ",") {
 		name, _, _ := strings.Cut(option, "=")
 		switch name {
-		case "", "notmpcopyup": // nothing is copied anyway
+		case "":
+		case container.CopyUp, notCopyUp:
+			copied = append(copied, option)
 		case "size", "mode", "uid", "gid", "nr_inodes", "ro", "rw", "exec", "noexec", "suid", "nosuid", "dev", "nodev":
 			m.Options = append(m.Options, option)
 		default:
 			return m, fmt.Errorf("--tmpfs %s: unknown option %q", text, option)
 		}
 	}
+	copied, err := copyUp(copied)
+	if err != nil {
+		return m, fmt.Errorf("--tmpfs %s: %w", text, err)
+	}
+	m.Options = append(m.Options, copied...)
 	return m, nil
+}
+
+const notCopyUp = "notmpcopyup"
+
+// copyUp is podman's default: a tmpfs has at first what the image has there.
+func copyUp(given []string) ([]string, error) {
+	switch {
+	case len(given) > 1:
+		return nil, errors.New("the options tmpcopyup and notmpcopyup can only be set once")
+	case len(given) == 1 && given[0] == notCopyUp:
+		return nil, nil
+	}
+	return []string{container.CopyUp}, nil
 }

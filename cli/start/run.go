@@ -65,7 +65,7 @@ func New(f *flags.Set) *Run {
 	f.StringArrayVarP(&o.volumes, "volume", "v", nil, "mount a directory or a volume: [/HOST|NAME:]/CONTAINER[:OPTION,...]")
 	f.StringArrayVar(&o.mounts, "mount", nil, "type=bind|volume|image|tmpfs|ramfs|devpts|glob,source=...,target=...[,KEY=VALUE,...]")
 	o.attached.flags(f)
-	f.StringArrayVar(&o.tmpfs, "tmpfs", nil, "mount a tmpfs: /CONTAINER[:OPTIONS]")
+	f.StringArrayVar(&o.tmpfs, "tmpfs", nil, "mount a tmpfs: /CONTAINER[:OPTIONS]; it begins with what the image has there, unless notmpcopyup is one")
 	f.BoolVar(&o.ReadOnly, "read-only", false, "make the root file system read-only")
 	f.StringVarP(&o.Hostname, "hostname", "h", "", "host name (default: the container's short id)")
 	o.networkFlags(f)
