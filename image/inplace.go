@@ -140,8 +140,7 @@ func (c comparison) opaque(dir string) error {
 		return err
 	}
 	defer unix.Close(fd)
-	value := make([]byte, 8)
-	if n, err := unix.Fgetxattr(fd, "user.overlay.opaque", value); err != nil || string(value[:n]) != "y" {
+	if !isOpaque(fd) {
 		return fmt.Errorf("%s hides what is below by a mark that is not user.overlay.opaque: it was made by root, or by fuse-overlayfs", dir)
 	}
 	return nil

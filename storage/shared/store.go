@@ -108,7 +108,12 @@ func read(root string) (*Store, error) {
 	for _, l := range list {
 		s.layers[l.ID] = l
 	}
+	seen := map[string]bool{}
 	for _, record := range images {
+		if seen[record.ID] { // or a list of one image over and over would have it read as often
+			continue
+		}
+		seen[record.ID] = true
 		if img := s.image(record); img != nil {
 			s.Images = append(s.Images, img)
 		}
