@@ -140,7 +140,8 @@ func (c comparison) opaque(dir string) error {
 		return err
 	}
 	defer unix.Close(fd)
-	if !isOpaque(fd) {
+	value := make([]byte, 8)
+	if n, err := unix.Fgetxattr(fd, "user.overlay.opaque", value); err != nil || string(value[:n]) != "y" {
 		return fmt.Errorf("%s hides what is below by a mark that is not user.overlay.opaque: it was made by root, or by fuse-overlayfs", dir)
 	}
 	return nil
