@@ -43,14 +43,24 @@ func Share(ctx context.Context, o ShareOptions) error {
 	if name == "" {
 		return nil
 	}
-	return o.Dirs.Remember(o.Ref, img.ID, name, img.In.Stamp)
+	return o.alone(func() error { return o.Dirs.Remember(o.Ref, img.ID, name, img.In.Stamp) })
+}
+
+// alone changes the index.
+func (o ShareOptions) alone(change func() error) error {
+	unlock, err := layers.Lock(o.Dirs)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return change()
 }
 
 func (o ShareOptions) bring(ctx context.Context, img *shared.Image) (err error) {
 	different := inPlace(ctx, img, o.SingleID)
 	if different == nil {
 		img.Image.Layers = img.Dirs()
-		return o.Dirs.Adopt(img.Image)
+		return o.alone(func() error { return o.Dirs.Adopt(img.Image) })
 	}
 	if err := ctx.Err(); err != nil {
 		return err

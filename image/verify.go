@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -42,6 +43,7 @@ func verify(ctx context.Context, l layers.Layer) error {
 	})
 }
 
+// readHeaders leaves out what compare does not look at: it may be large.
 func readHeaders(archive io.Reader) (headers []*tar.Header, err error) {
 	for r := tar.NewReader(archive); ; {
 		h, err := r.Next()
@@ -52,6 +54,8 @@ func readHeaders(archive io.Reader) (headers []*tar.Header, err error) {
 			return nil, err
 		}
 		if h.Typeflag != tar.TypeXGlobalHeader {
+			maps.DeleteFunc(h.PAXRecords, func(key, _ string) bool { return !strings.HasPrefix(key, xattrPrefix+"user.") })
+			h.Xattrs = nil //nolint:staticcheck // the reader fills it with the same values
 			headers = append(headers, h)
 		}
 	}
@@ -83,7 +87,8 @@ func (v *verifier) compare(headers []*tar.Header) error {
 			v.entry(name, h)
 		}
 	}
-	if err := v.surplus(v.root, ".", 0); err != nil {
+	v.top(headers)
+	if _, err := v.surplus(v.places(headers), v.root, ".", 0); err != nil {
 		v.faults = append(v.faults, err)
 	}
 	return errors.Join(v.faults...)
@@ -183,6 +188,23 @@ func (v *verifier) hardLink(name, target string, st unix.Stat_t) {
 	}
 }
 
+// top is the root, as the archive has it in the end. Its time is not set.
+func (v *verifier) top(headers []*tar.Header) {
+	for _, h := range slices.Backward(headers) {
+		if path.Clean("/"+h.Name) != "/" {
+			continue
+		}
+		var st unix.Stat_t
+		if err := unix.Fstat(v.root, &st); err != nil {
+			v.fault(".", "%v", err)
+			return
+		}
+		st.Mtim = timespec(h)
+		v.attributes(".", h, v.root, st)
+		return
+	}
+}
+
 // madeAs are the types of what is made for the types of an archive.
 var madeAs = map[byte]uint32{tar.TypeReg: unix.S_IFREG, tar.TypeGNUSparse: unix.S_IFREG, tar.TypeCont: unix.S_IFREG, tar.TypeDir: unix.S_IFDIR,
 	tar.TypeSymlink: unix.S_IFLNK, tar.TypeFifo: unix.S_IFIFO}
@@ -238,33 +260,84 @@ func (v *verifier) extended(name string, h *tar.Header, dir int) {
 	}
 }
 
-// surplus looks for what the archive does not have. Directories are made for
-// what is in them, whether the archive has them or not.
-func (v *verifier) surplus(dir int, name string, depth int) error {
+// places are directories of a layer, by their inodes.
+type places struct {
+	made   map[uint64]bool // for what the archive has in them, also where nothing was made of that
+	hiding map[uint64]bool // that hide what is below
+}
+
+func (v *verifier) places(headers []*tar.Header) places {
+	p := places{map[uint64]bool{}, map[uint64]bool{}}
+	last, at, there := "", uint64(0), false
+	for _, h := range headers {
+		name := path.Clean("/" + h.Name)[1:]
+		dir, base := path.Dir(name), path.Base(name)
+		if dir != last {
+			at, there = v.directory(dir, 0)
+			last = dir
+		}
+		if !there {
+			continue
+		}
+		p.made[at] = true
+		if base == opaque {
+			p.hiding[at] = true
+		} else if hidden, ok := strings.CutPrefix(base, whiteout); ok {
+			if sub, ok := v.directory(path.Join(dir, hidden), unix.O_NOFOLLOW); ok {
+				p.hiding[sub] = true
+			}
+		}
+	}
+	return p
+}
+
+func (v *verifier) directory(name string, flags uint64) (inode uint64, ok bool) {
+	fd, err := v.open(name, flags|unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		return 0, false
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	return st.Ino, unix.Fstat(fd, &st) == nil
+}
+
+// surplus looks for what the archive does not have, and says whether there is
+// anything that it has. Directories are made for what is in them, whether the
+// archive has them or not.
+func (v *verifier) surplus(p places, dir int, name string, depth int) (inside bool, err error) {
 	if depth > unix.PathMax/2 {
-		return fmt.Errorf("%s: too deep", name)
+		return false, fmt.Errorf("%s: too deep", name)
 	}
 	fd, err := unix.Openat(dir, path.Base(name), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return false, fmt.Errorf("%s: %w", name, err)
 	}
 	defer unix.Close(fd)
 	names, err := Names(fd)
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return false, fmt.Errorf("%s: %w", name, err)
 	}
 	for _, base := range names {
 		var st unix.Stat_t
 		if err := unix.Fstatat(fd, base, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-			return fmt.Errorf("%s: %w", path.Join(name, base), err)
+			return false, fmt.Errorf("%s: %w", path.Join(name, base), err)
 		}
+		has := v.known[st.Ino] || p.made[st.Ino]
 		if st.Mode&unix.S_IFMT == unix.S_IFDIR {
-			if err := v.surplus(fd, path.Join(name, base), depth+1); err != nil {
-				return err
+			within, err := v.surplus(p, fd, path.Join(name, base), depth+1)
+			if err != nil {
+				return false, err
 			}
-		} else if !v.known[st.Ino] {
+			has = has || within
+		}
+		if !has {
 			v.fault(path.Join(name, base), "it is not in the archive")
 		}
+		inside = inside || has
 	}
-	return nil
+	var st unix.Stat_t
+	if isOpaque(fd) && (unix.Fstat(fd, &st) != nil || !p.hiding[st.Ino]) {
+		v.fault(name, "it hides what is below, and not in the archive")
+	}
+	return inside, nil
 }

@@ -44,6 +44,7 @@ func framed(t *testing.T, text []byte) layers.Layer {
 // TestVerify: whatever is changed in a layer's directory is found. One directory has two names there, of which the last counts.
 func TestVerify(t *testing.T) {
 	text := archive(t,
+		entry{name: "./", kind: tar.TypeDir, mode: 0o755},
 		entry{name: "usr/lib/", kind: tar.TypeDir, mode: 0o700},
 		entry{name: "lib", kind: tar.TypeSymlink, link: "usr/lib"},
 		entry{name: "lib/twice/", kind: tar.TypeDir, mode: 0o711},
@@ -54,7 +55,8 @@ func TestVerify(t *testing.T) {
 		entry{name: "soft", kind: tar.TypeSymlink, link: "/a/file"},
 		entry{name: "hard", kind: tar.TypeLink, link: "a/file"},
 		entry{name: "pipe", kind: tar.TypeFifo, mode: 0o640},
-		entry{name: "null", kind: tar.TypeChar, mode: 0o666},
+		entry{name: "dev/null", kind: tar.TypeChar, mode: 0o666},
+		entry{name: "hides/.wh..wh..opq", kind: tar.TypeReg},
 		entry{name: ".wh.gone", kind: tar.TypeReg},
 		entry{name: ".wh.again", kind: tar.TypeReg},
 		entry{name: "again/below", kind: tar.TypeReg},
@@ -83,6 +85,10 @@ func TestVerify(t *testing.T) {
 		{"no whiteout", func(dir string) error { return replaceBy(dir+"/gone", dir+"/a/file") }, ".wh.gone: what it hides is not hidden"},
 		{"opaque", func(dir string) error { return unix.Removexattr(dir+"/a", "user.overlay.opaque") }, "a/.wh..wh..opq: what it hides is not hidden"},
 		{"surplus", func(dir string) error { return os.WriteFile(dir+"/implied/more", nil, 0o600) }, "implied/more: it is not in the archive"},
+		{"surplus opaque", func(dir string) error { return unix.Setxattr(dir+"/usr", "user.overlay.opaque", []byte("y"), 0) }, "usr: it hides what is below, and not in the archive"},
+		{"opaque root", func(dir string) error { return unix.Setxattr(dir, "user.overlay.opaque", []byte("y"), 0) }, ".: it hides what is below"},
+		{"empty directory", func(dir string) error { return os.MkdirAll(dir+"/implied/more/yet", 0o700) }, "implied/more/yet: it is not in the archive\nimplied/more: it is not in the archive"},
+		{"mode of the root", func(dir string) error { return unix.Chmod(dir, 0o700) }, ".: its mode is 700, not 755"},
 		{"directory for a file", func(dir string) error { return os.Rename(dir+"/a", dir+"/b") }, "a/file: no such file"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -23,8 +23,7 @@ func (d Dirs) IDs() (ids []string, err error) {
 }
 
 // CheckIndex reads all entries of the index: what can be read comes back as
-// from Images, and for the rest the reason by the id. Images gives up at the
-// first of those.
+// from Images, and for the rest the reason by the id.
 func (d Dirs) CheckIndex() (sound []*Image, broken map[string]error, err error) {
 	ids, err := d.IDs()
 	if err != nil {

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,8 +45,12 @@ func TestClear(t *testing.T) {
 	d := Dirs{Data: t.TempDir()}
 	record(t, d, idA, []string{"example.org/a:1"}, []string{"a", "b"})
 	record(t, d, idB, []string{"example.org/b:1", "example.org/b:2"}, []string{"b"})
-	for _, dir := range []string{d.images(), d.names(), d.aliases()} {
-		if err := os.WriteFile(filepath.Join(dir, ".4711"), nil, 0o600); err != nil {
+	if err := os.Mkdir(d.shared(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{d.images(), d.names(), d.aliases(), d.shared()} {
+		// NFS keeps what is open, by the second name.
+		if err := errors.Join(os.WriteFile(filepath.Join(dir, ".4711"), nil, 0o600), os.WriteFile(filepath.Join(dir, ".nfs4711"), nil, 0o600)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -60,7 +65,7 @@ func TestClear(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for dir, want := range map[string][]string{d.images(): {idA + suffix}, d.names(): {"example.org%2Fa:1"}, d.aliases(): {"a", "b"}} {
+	for dir, want := range map[string][]string{d.images(): {".nfs4711", idA + suffix}, d.names(): {".nfs4711", "example.org%2Fa:1"}, d.aliases(): {".nfs4711", "a", "b"}, d.shared(): {".nfs4711"}} {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
 			t.Fatal(err)

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -98,22 +100,12 @@ func (d Dirs) search(ref string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	repository, digest, pinned := strings.Cut(ref, "@")
-	last := ref[strings.LastIndexByte(ref, '/')+1:]
-	full := ref
-	if !strings.Contains(last, ":") {
-		full += ":latest"
-	}
-	if pinned {
-		if at := strings.LastIndexByte(repository, ':'); at > strings.LastIndexByte(repository, '/') {
-			repository = repository[:at]
-		}
-	}
+	match := PartOf(ref)
 	found := ""
 	for id, list := range names {
+		has := func(digest string) bool { return d.hasDigest(id, digest) }
 		for _, name := range list {
-			matches := !pinned && strings.HasSuffix(name, "/"+full) || pinned && ofRepository(name, repository) && d.hasDigest(id, digest)
-			if matches && (found == "" || name < found) {
+			if (found == "" || name < found) && match(name, has) {
 				found = name
 			}
 		}
@@ -124,13 +116,30 @@ func (d Dirs) search(ref string) (string, error) {
 	return found, nil
 }
 
-// ofRepository: a repository may leave out its registry.
-func ofRepository(name, repository string) bool {
-	name, _, _ = strings.Cut(name, "@")
-	if at := strings.LastIndexByte(name, ':'); at > strings.LastIndexByte(name, '/') {
-		name = name[:at]
+// PartOf tells whether a full name ends in ref, or is one of the repository whose
+// digest ref gives, of an image that has it. A repository may leave out its registry.
+func PartOf(ref string) func(name string, has func(digest string) bool) bool {
+	repository, digest, pinned := strings.Cut(ref, "@")
+	if pinned {
+		repository = untagged(repository)
+		return func(name string, has func(string) bool) bool {
+			name, _, _ = strings.Cut(name, "@")
+			name = untagged(name)
+			return (name == repository || strings.HasSuffix(name, "/"+repository)) && has(digest)
+		}
 	}
-	return name == repository || strings.HasSuffix(name, "/"+repository)
+	full := ref
+	if untagged(ref) == ref {
+		full += ":latest"
+	}
+	return func(name string, _ func(string) bool) bool { return strings.HasSuffix(name, "/"+full) }
+}
+
+func untagged(name string) string {
+	if at := strings.LastIndexByte(name, ':'); at > strings.LastIndexByte(name, '/') {
+		return name[:at]
+	}
+	return name
 }
 
 func (d Dirs) hasDigest(id, digest string) bool {
@@ -270,33 +279,14 @@ func lockFD(fd, how int) error {
 	}
 }
 
-// Images lists all images with all their names.
+// Images lists all images with all their names. An entry that cannot be read is an
+// error.
 func (d Dirs) Images() ([]*Image, error) {
-	entries, err := os.ReadDir(d.images())
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("reading the image index: %w", err)
+	list, broken, err := d.CheckIndex()
+	for _, id := range slices.Sorted(maps.Keys(broken)) {
+		return nil, broken[id]
 	}
-	names, err := d.Names()
-	if err != nil {
-		return nil, err
-	}
-	var list []*Image
-	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), suffix) {
-			continue
-		}
-		img, err := open(path.Join(d.images(), e.Name()))
-		if errors.Is(err, ErrNoImage) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		img.Close()
-		img.Names = names[img.ID]
-		list = append(list, img)
-	}
-	return list, nil
+	return list, err
 }
 
 // Names gives the full names of each image id.

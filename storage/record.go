@@ -31,7 +31,7 @@ func (d Dirs) Record(img *Image, names, aliases []string) error {
 			return err
 		}
 	}
-	return d.sync(d.images(), d.names())
+	return d.sync(d.images(), d.names(), d.aliases())
 }
 
 // sync brings the names in directories to the disk.
@@ -108,13 +108,13 @@ func (d Dirs) link(dir, name, target string) error {
 // holds the lock of those who write.
 func (d Dirs) ClearUnfinished() error {
 	var failed []error
-	for _, dir := range []string{d.images(), d.names(), d.aliases()} {
+	for _, dir := range []string{d.images(), d.names(), d.aliases(), d.shared()} {
 		entries, err := os.ReadDir(dir)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			failed = append(failed, err)
 		}
 		for _, e := range entries {
-			if e.Name()[0] == '.' {
+			if e.Name()[0] == '.' && !kept(e.Name()) {
 				failed = append(failed, os.Remove(path.Join(dir, e.Name())))
 			}
 		}
@@ -148,7 +148,10 @@ func (d Dirs) Untag(name string) error {
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return d.sync(d.names())
 }
 
 // ErrInUse says that a container or a pull holds the image.

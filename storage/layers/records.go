@@ -30,19 +30,9 @@ const (
 // ReadRecords reads them. A store that was never opened has none.
 func ReadRecords(d storage.Dirs) (Records, error) {
 	r := Records{map[string]cstorage.Image{}, map[string]cstorage.Layer{}}
-	var images []cstorage.Image
-	var layers []cstorage.Layer
-	for file, into := range map[string]any{imagesFile: &images, layersFile: &layers} {
-		text, err := os.ReadFile(filepath.Join(d.Graph(), file))
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err == nil {
-			err = json.Unmarshal(text, into)
-		}
-		if err != nil {
-			return r, fmt.Errorf("reading the store's %s: %w: rl system check --repair", file, err)
-		}
+	images, layers, err := ReadLists(d.Graph(), os.ReadFile)
+	if err != nil {
+		return r, fmt.Errorf("%w: rl system check --repair", err)
 	}
 	for _, img := range images {
 		r.Images[img.ID] = img
@@ -51,6 +41,28 @@ func ReadRecords(d storage.Dirs) (Records, error) {
 		r.Layers[l.ID] = l
 	}
 	return r, nil
+}
+
+// ReadLists reads the records below a graph root, those of images first: an image
+// is recorded after its layers.
+func ReadLists(graph string, read func(file string) ([]byte, error)) (images []cstorage.Image, layers []cstorage.Layer, err error) {
+	for _, list := range []struct {
+		file string
+		into any
+	}{{imagesFile, &images}, {layersFile, &layers}} {
+		file := filepath.Join(graph, list.file)
+		text, err := read(file)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // nothing was pulled yet
+		}
+		if err == nil {
+			err = json.Unmarshal(text, list.into)
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("reading %s: %w", file, err)
+		}
+	}
+	return images, layers, nil
 }
 
 // Manifest gives an image's manifest as it came.

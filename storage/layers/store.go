@@ -66,7 +66,11 @@ func Open(d storage.Dirs) (*Store, error) {
 const usersLock = "pulls.lock"
 
 func openLock(d storage.Dirs, name string) (*os.File, error) {
-	file, err := os.OpenFile(filepath.Join(d.Data, name), os.O_RDWR|os.O_CREATE, 0o600)
+	err := os.MkdirAll(d.Data, 0o700)
+	var file *os.File
+	if err == nil {
+		file, err = os.OpenFile(filepath.Join(d.Data, name), os.O_RDWR|os.O_CREATE, 0o600)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the store: %w", err)
 	}

@@ -24,9 +24,10 @@ func (set Set) Find(ref string) (img *Image, name string, err error) {
 			return img, "", img.damage()
 		}
 	}
-	match := partOf(ref)
+	match := storage.PartOf(ref)
 	img = set.first(func(img *Image) bool {
-		at := slices.IndexFunc(img.Names, func(full string) bool { return match(img, full) })
+		has := func(digest string) bool { return img.Digest == digest || "sha256:"+img.ID == digest }
+		at := slices.IndexFunc(img.Names, func(full string) bool { return match(full, has) })
 		if at >= 0 {
 			name = img.Names[at]
 		}
@@ -43,32 +44,6 @@ func (img *Image) damage() error {
 		return nil
 	}
 	return fmt.Errorf("image %s in the store %s is damaged: %w", img.ID, img.In.Root, img.Damaged)
-}
-
-// partOf tells whether a name of an image ends in ref, or is one of the repository
-// whose digest ref gives.
-func partOf(ref string) func(img *Image, name string) bool {
-	repository, digest, pinned := strings.Cut(ref, "@")
-	if pinned {
-		repository = untagged(repository)
-		return func(img *Image, name string) bool {
-			name, _, _ = strings.Cut(name, "@")
-			name = untagged(name)
-			return (img.Digest == digest || "sha256:"+img.ID == digest) && (name == repository || strings.HasSuffix(name, "/"+repository))
-		}
-	}
-	full := ref
-	if untagged(ref) == ref {
-		full += ":latest"
-	}
-	return func(_ *Image, name string) bool { return strings.HasSuffix(name, "/"+full) }
-}
-
-func untagged(name string) string {
-	if at := strings.LastIndexByte(name, ':'); at > strings.LastIndexByte(name, '/') {
-		return name[:at]
-	}
-	return name
 }
 
 func (set Set) first(match func(*Image) bool) *Image {

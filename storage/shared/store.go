@@ -91,24 +91,19 @@ func read(root string) (*Store, error) {
 		return nil, err
 	}
 	s.Stamp = storage.ListStamp(s.list())
-	var images []cstorage.Image
-	var list []cstorage.Layer
-	for file, into := range map[string]any{s.list(): &images, path.Join(s.graph, "overlay-layers/layers.json"): &list} {
-		text, err := readAtMost(file, maxList)
-		if errors.Is(err, os.ErrNotExist) {
-			continue // nothing was pulled yet
-		}
-		if err == nil {
-			err = json.Unmarshal(text, into)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("reading %s: %w", file, err)
-		}
+	images, list, err := layers.ReadLists(s.graph, func(file string) ([]byte, error) { return readAtMost(file, maxList) })
+	if err != nil {
+		return nil, err
 	}
 	for _, l := range list {
 		s.layers[l.ID] = l
 	}
+	seen := map[string]bool{}
 	for _, record := range images {
+		if seen[record.ID] { // or a list of one image over and over would have it read as often
+			continue
+		}
+		seen[record.ID] = true
 		if img := s.image(record); img != nil {
 			s.Images = append(s.Images, img)
 		}

@@ -160,6 +160,7 @@ func TestLinkElsewhere(t *testing.T) {
 func TestOpen(t *testing.T) {
 	good, vfs, broken, empty := newGraph(t), newGraph(t), newGraph(t), newGraph(t)
 	good.add("one", "x:1")
+	good.images = append(good.images, good.images[0], good.images[0]) // a record that is repeated is one
 	if _, err := good.open(); err != nil {
 		t.Fatal(err)
 	}
