@@ -48,20 +48,17 @@ def by_fuse_overlayfs(d, _):
 
 
 def by_rl(d, rl):
-    dev = os.open("/dev/fuse", os.O_RDWR)
-    mount("rl", f"{d}/merged", "fuse.rl", f"fd={dev},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions,max_read=262144")
-    os.dup2(dev, 3)
     ours, theirs = socket.socketpair()
-    subprocess.Popen(["rl-overlay", "3"], executable=rl, pass_fds=[3], stdin=theirs)
+    subprocess.Popen(["rl-overlay"], executable=rl, stdin=theirs)
     theirs.close()
-    os.close(3)
+    _, (dev,), _, _ = socket.recv_fds(ours, 1000, 1)
+    mount("rl", f"{d}/merged", "fuse.rl", f"fd={dev},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions,max_read=262144")
+    os.close(dev)
     ours.sendall(json.dumps({"Lower": [f"{d}/lower"], "Upper": f"{d}/upper", "Work": f"{d}/work"}).encode())
     ours.shutdown(socket.SHUT_WR)
     answer = ours.recv(1000).decode()
     if answer != "ready":
         raise OSError(answer)
-    if dev != 3:
-        os.close(dev)
 
 
 DRIVERS = {"kernel": by_kernel, "fuse-overlayfs": by_fuse_overlayfs, "rl": by_rl}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"os"
 	"path"
 
 	"containers/rl/cli/start"
@@ -33,7 +34,7 @@ var roles = map[string]func(Streams, []string) error{
 	container.RoleDriver: driverInside,
 	container.RoleCopy:   copyInside,
 	roleVolume:           volumeInside,
-	storage.RoleOverlay:  overlayInside,
+	storage.RoleOverlay:  func(Streams, []string) error { return storage.ServeAsked(os.Stdin) },
 }
 
 // Role runs what argv[0] names; false when it names nothing of ours.

@@ -146,7 +146,7 @@ func (p *plan) imageCopy(m specs.Mount, img *storage.Image, place string) (specs
 		options[1] = "rw"
 	}
 	if hasSubpath(m) {
-		options = append(options, subpathOption+valueOf(m.Options, "subpath"))
+		options = append(options, Subpath+SubpathOf(m))
 	}
 	m.Type, m.Source, m.Options = "bind", path.Join(place, storage.RootName), options
 	return m, nil

@@ -17,7 +17,7 @@ import (
 // joins for other reasons. It ends with the mount, whose last user the container is.
 type server struct {
 	*storage.OverlayServer
-	device int // /dev/fuse
+	device int // /dev/fuse, until it is mounted
 }
 
 // decide says which driver the container's root is made with, before anything of
@@ -34,8 +34,6 @@ func (o *Options) served() bool { return o.driver.Name == storage.Fuse }
 
 // serve starts the server, and says what the container joins because of it.
 func (o *Options) serve(h Host, j *joined) (_ *joined, err error) {
-	// Whoever waits for our report reads to its end, which the server's copy would put off.
-	unix.CloseOnExec(3 + o.PreserveFDs)
 	s, theirs, err := storage.NewOverlayServer()
 	if err != nil {
 		return j, err
@@ -53,9 +51,9 @@ func (o *Options) serve(h Host, j *joined) (_ *joined, err error) {
 	var process *userns.Process
 	stdio := [3]int{int(theirs.Fd()), int(null.Fd()), int(null.Fd())}
 	if j.forks() {
-		process, err = userns.CommandIn(j.user, storage.RoleOverlay, nil, stdio)
+		process, err = userns.ServerIn(j.user, storage.RoleOverlay, stdio)
 	} else {
-		process, err = userns.CommandWith(h.IDs, storage.RoleOverlay, nil, stdio)
+		process, err = userns.ServerWith(h.IDs, storage.RoleOverlay, stdio)
 	}
 	if err != nil {
 		return j, fmt.Errorf("starting the server of the container's overlay: %w", err)

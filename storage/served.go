@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,8 +19,9 @@ import (
 // RoleOverlay is the name under which our binary starts again to serve an
 // overlay through FUSE, until it is unmounted. Its standard input is a socket
 // (ServeAsked). /dev/fuse belongs to the user namespace that it is opened in, so
-// the process is in that of the mount; and it is a process of its own, as who uses
-// a mount must not be who serves it.
+// the process is in that of the mount, but has mounts of its own, or it would keep
+// the one that it serves; and it is a process of its own, as who uses a mount must
+// not be who serves it.
 const RoleOverlay = "rl-overlay"
 
 // OverlayServer is the other end of its socket.
@@ -104,13 +106,13 @@ func (s *OverlayServer) Close() { s.sock.Close() }
 
 const ready = "ready"
 
-// ServeAsked is the process. With dev nil it opens /dev/fuse and sends it.
-func ServeAsked(sock, dev *os.File) error {
-	// Who started us may leave; what we serve goes with the mount.
-	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0); err != nil {
+// ServeAsked is the process: it opens /dev/fuse and sends it, and serves what it
+// is told. Who started it may leave; it goes with the mount.
+func ServeAsked(sock *os.File) error {
+	if err := leave(); err != nil {
 		return err
 	}
-	l, dev, err := asked(sock, dev)
+	l, dev, err := asked(sock)
 	if err != nil || len(l.Lower) == 0 { // who asked has gone
 		if err != nil {
 			_, _ = sock.WriteString(encodeFailure(err))
@@ -126,6 +128,32 @@ func ServeAsked(sock, dev *os.File) error {
 	}, func() bool { return waits(sock) })
 }
 
+// leave keeps nothing of who started us: neither the signals of the terminal, nor
+// the directory, nor the descriptors that the container is to have, which alone
+// are open here without being marked to be closed.
+func leave() error {
+	if _, err := unix.Setsid(); err != nil && !errors.Is(err, unix.EPERM) { // it has a session
+		return fmt.Errorf("starting session: %w", err)
+	}
+	if err := unix.Chdir("/"); err != nil {
+		return fmt.Errorf("leaving the directory: %w", err)
+	}
+	names, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		fd, err := strconv.Atoi(name.Name())
+		if err != nil || fd < 3 {
+			continue
+		}
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+			_ = unix.Close(fd)
+		}
+	}
+	return nil
+}
+
 // waits lets a moment go by, and says whether who asked is still there. Nobody
 // could tell us of the mount: who makes it may be a process that runs a script.
 func waits(sock *os.File) bool {
@@ -135,14 +163,12 @@ func waits(sock *os.File) bool {
 	return n == 0 || errors.Is(err, unix.EINTR) // no POLLHUP
 }
 
-func asked(sock, dev *os.File) (l fuseoverlay.Layers, _ *os.File, err error) {
-	if dev == nil {
-		if dev, err = os.OpenFile("/dev/fuse", os.O_RDWR, 0); err != nil {
-			return l, nil, err
-		}
-		if err := unix.Sendmsg(int(sock.Fd()), []byte("f"), unix.UnixRights(int(dev.Fd())), nil, 0); err != nil {
-			return l, nil, fmt.Errorf("passing /dev/fuse on: %w", err)
-		}
+func asked(sock *os.File) (l fuseoverlay.Layers, dev *os.File, err error) {
+	if dev, err = os.OpenFile("/dev/fuse", os.O_RDWR, 0); err != nil {
+		return l, nil, err
+	}
+	if err := unix.Sendmsg(int(sock.Fd()), []byte("f"), unix.UnixRights(int(dev.Fd())), nil, 0); err != nil {
+		return l, nil, fmt.Errorf("passing /dev/fuse on: %w", err)
 	}
 	text, err := io.ReadAll(sock)
 	if err == nil && len(text) > 0 {
@@ -154,32 +180,45 @@ func asked(sock, dev *os.File) (l fuseoverlay.Layers, _ *os.File, err error) {
 // MountServed mounts an overlay through FUSE. It is called as root of a user
 // namespace, with mounts of its own.
 func MountServed(target string, l fuseoverlay.Layers) error {
-	s, theirs, err := NewOverlayServer()
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	defer theirs.Close()
-	dev, err := fuseoverlay.Mount(target)
-	if err != nil {
-		return err
-	}
-	defer dev.Close()
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	defer null.Close()
-	process, err := os.StartProcess("/proc/self/exe", []string{RoleOverlay, "3"}, &os.ProcAttr{Files: []*os.File{theirs, null, null, dev}})
+	s, err := startServer()
 	if err != nil {
 		return fmt.Errorf("starting the server of an overlay: %w", err)
 	}
-	go func() { _, _ = process.Wait() }()
-	theirs.Close()
+	defer s.Close()
+	dev, err := s.Device()
+	if err != nil {
+		return err
+	}
+	defer unix.Close(dev)
+	if err := fuseoverlay.Mount(dev, target); err != nil {
+		return err
+	}
 	if err := s.Serve(l); err != nil {
 		return errors.Join(fmt.Errorf("serving an overlay on %s: %w", target, err), unix.Unmount(target, unix.MNT_DETACH))
 	}
 	return nil
+}
+
+func startServer() (*OverlayServer, error) {
+	s, theirs, err := NewOverlayServer()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	defer null.Close()
+	process, err := os.StartProcess("/proc/self/exe", []string{RoleOverlay},
+		&os.ProcAttr{Files: []*os.File{theirs, null, null}, Sys: &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}})
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	go func() { _, _ = process.Wait() }()
+	return s, nil
 }
 
 // byFuse is the mounter of driver Fuse.

@@ -17,6 +17,7 @@ import (
 type Config struct {
 	Cloneflags uintptr // CLONE_NEW*
 	OwnFiles   bool    // a copy of the descriptor table, not the table itself
+	outlives   bool    // it does not die with us
 }
 
 // Child is a process that waits in our memory, or the program it became.

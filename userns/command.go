@@ -70,12 +70,30 @@ func Command(m Map, role string, args []string) (*Process, error) {
 
 // CommandWith is Command with other standard streams.
 func CommandWith(m Map, role string, args []string, stdio [3]int) (*Process, error) {
-	return launch(NewScript(smallScript), "/proc/self/exe", append([]string{role}, args...), os.Environ(), stdio,
-		Config{Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS, OwnFiles: true}, &m)
+	return commandWith(m, role, args, stdio, Config{})
 }
 
 // CommandIn is CommandWith in a user namespace that exists.
 func CommandIn(usernsFD int, role string, args []string, stdio [3]int) (*Process, error) {
+	return commandIn(usernsFD, role, args, stdio, Config{})
+}
+
+// ServerWith is CommandWith for a process that does not die with us.
+func ServerWith(m Map, role string, stdio [3]int) (*Process, error) {
+	return commandWith(m, role, nil, stdio, Config{outlives: true})
+}
+
+// ServerIn is CommandIn for a process that does not die with us.
+func ServerIn(usernsFD int, role string, stdio [3]int) (*Process, error) {
+	return commandIn(usernsFD, role, nil, stdio, Config{outlives: true})
+}
+
+func commandWith(m Map, role string, args []string, stdio [3]int, c Config) (*Process, error) {
+	c.Cloneflags, c.OwnFiles = unix.CLONE_NEWUSER|unix.CLONE_NEWNS, true
+	return launch(NewScript(smallScript), "/proc/self/exe", append([]string{role}, args...), os.Environ(), stdio, c, &m)
+}
+
+func commandIn(usernsFD int, role string, args []string, stdio [3]int, c Config) (*Process, error) {
 	s := NewScript(smallScript)
 	s.Do("joining", "the user namespace", unix.SYS_SETNS, Int(usernsFD), Int(unix.CLONE_NEWUSER))
 	s.Do("unsharing", "mounts", unix.SYS_UNSHARE, Int(unix.CLONE_NEWNS))
@@ -84,7 +102,8 @@ func CommandIn(usernsFD int, role string, args []string, stdio [3]int) (*Process
 	}
 	s.Do("setting", "the parent-death signal", unix.SYS_PRCTL, Int(unix.PR_SET_PDEATHSIG), Int(int(unix.SIGKILL)), Int(0), Int(0), Int(0))
 	s.Confirm()
-	return launch(s, "/proc/self/exe", append([]string{role}, args...), os.Environ(), stdio, Config{OwnFiles: true}, nil)
+	c.OwnFiles = true
+	return launch(s, "/proc/self/exe", append([]string{role}, args...), os.Environ(), stdio, c, nil)
 }
 
 // Outside is no process for Program.
@@ -142,6 +161,9 @@ func begin(s *Script, path string, argv, env []string, stdio [3]int, c Config, m
 		if fd >= 0 && fd != i {
 			s.Do("setting descriptor", fmt.Sprint(i), unix.SYS_DUP3, Int(fd), Int(i), Int(0))
 		}
+	}
+	if c.outlives { // here, as it is the thread's that executes: the program could not be sure to be on that
+		s.Do("clearing", "the parent-death signal", unix.SYS_PRCTL, Int(unix.PR_SET_PDEATHSIG), Int(0), Int(0), Int(0), Int(0))
 	}
 	s.ExecAny([]string{path}, argv, env)
 	child.Begin(s)

@@ -69,6 +69,14 @@ type request struct {
 	again bool   // Read has to wait
 }
 
+// Mounted says whether dev, a descriptor of /dev/fuse, is mounted. Before and
+// after that poll(2) gives POLLERR.
+func Mounted(dev int) bool {
+	poll := []unix.PollFd{{Fd: int32(dev)}}
+	_, err := unix.Poll(poll, 0)
+	return err == nil && poll[0].Revents&unix.POLLERR == 0
+}
+
 // Serve answers the requests of dev, a descriptor of /dev/fuse that is mounted,
 // until it is unmounted.
 func Serve(dev int, fs FileSystem) error {

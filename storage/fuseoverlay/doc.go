@@ -23,5 +23,5 @@
 //
 // It relies on fuse(4), which a user namespace may mount since Linux 4.18, on
 // character devices 0:0 being free to all (5.8; else the attribute), and takes
-// O_TMPFILE (6.2) where it is there. Without /dev/fuse Mount fails with ENOENT.
+// O_TMPFILE (6.2) where it is there.
 package fuseoverlay

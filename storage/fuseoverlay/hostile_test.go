@@ -157,6 +157,12 @@ func onFullDisk(t *testing.T, xattrs bool) {
 			t.Errorf("%s holds %q with mode %o: %v; in the layer it has mode %o", name, text, st.Mode, err, below.Mode)
 		}
 	}
+	seeUnchanged(t, root)
+}
+
+// seeUnchanged is for onFullDisk.
+func seeUnchanged(t *testing.T, root string) {
+	t.Helper()
 	entries, err := os.ReadDir(root)
 	var list []string
 	for _, e := range entries {

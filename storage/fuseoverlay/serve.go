@@ -1,7 +1,6 @@
 package fuseoverlay
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -17,8 +16,8 @@ type Layers struct {
 	Lower       []string // the topmost first; never written
 	Upper, Work string   // Work is an empty directory on Upper's file system
 	Volatile    bool     // fsync(2) does nothing, as with the kernel's option volatile
-	// XattrWhiteouts makes whiteouts attributes from the first on. If it is false
-	// they are where a device 0:0 cannot be made.
+	// XattrWhiteouts is for tests: whiteouts are attributes, as where a device 0:0
+	// cannot be made.
 	XattrWhiteouts bool
 }
 
@@ -31,18 +30,13 @@ func Options(fd int) string {
 // Type is the type for mount(2).
 const Type = "fuse.rl"
 
-// Mount mounts on target and returns the descriptor to Serve. Whoever touches
-// the mount before that waits.
-func Mount(target string) (*os.File, error) {
-	dev, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
-	if err != nil {
-		return nil, err
+// Mount mounts a descriptor of /dev/fuse, which is then to be served. Whoever
+// touches the mount before that waits.
+func Mount(dev int, target string) error {
+	if err := unix.Mount("rl", target, Type, 0, Options(dev)); err != nil {
+		return &os.PathError{Op: "mounting FUSE on", Path: target, Err: err}
 	}
-	if err := unix.Mount("rl", target, Type, 0, Options(int(dev.Fd()))); err != nil {
-		_ = dev.Close()
-		return nil, &os.PathError{Op: "mounting FUSE on", Path: target, Err: err}
-	}
-	return dev, nil
+	return nil
 }
 
 // Serve answers for the mount of dev, until it is unmounted. It sets the
@@ -59,12 +53,9 @@ func Serve(dev *os.File, l Layers, opened func(error), mounting func() bool) err
 	}
 	defer fs.close()
 	unix.Umask(0)
-	for {
-		err = fuse.Serve(int(dev.Fd()), fs)
-		if !errors.Is(err, unix.EPERM) || mounting == nil || !mounting() { // read(2) of what is not mounted
-			break
-		}
+	for mounting != nil && !fuse.Mounted(int(dev.Fd())) && mounting() {
 	}
+	err = fuse.Serve(int(dev.Fd()), fs)
 	runtime.KeepAlive(dev) // or the collector closes it
 	if err != nil {
 		return fmt.Errorf("serving the overlay %s: %w", l.Upper, err)
