@@ -94,6 +94,9 @@ func (g *Staging) Commit(parent, diffID digest.Digest, size int64, blob Blob) (d
 	if g.store.HasLayer(chain) {
 		return chain, g.Abort()
 	}
+	if err := g.store.clearIncomplete(chain); err != nil {
+		return "", fmt.Errorf("committing layer %s: %w", diffID, err)
+	}
 	mode, err := g.rootMode(parent)
 	if err != nil {
 		return "", fmt.Errorf("committing layer %s: %w", diffID, err)

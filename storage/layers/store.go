@@ -199,6 +199,16 @@ func (s *Store) HasLayer(chainID digest.Digest) bool {
 	return err == nil && layer.Flags[incomplete] == nil
 }
 
+// clearIncomplete removes what HasLayer does not count: a layer made in its place
+// would have the flag as well, and go with the next opening of the store.
+func (s *Store) clearIncomplete(chainID digest.Digest) error {
+	layer, err := s.store.Layer(chainID.Encoded())
+	if err != nil || layer.Flags[incomplete] == nil {
+		return nil
+	}
+	return s.store.DeleteLayer(layer.ID)
+}
+
 // Close removes what was left of pulls that failed, and closes the store.
 func (s *Store) Close() error {
 	if s.users == nil {

@@ -216,6 +216,42 @@ func checkImage(t *testing.T, img *storage.Image, layers ...string) {
 	}
 }
 
+// TestIncomplete: a layer that can be neither made nor removed is none of the store's, and can be made later.
+func TestIncomplete(t *testing.T) {
+	base := t.TempDir()
+	d := testDirs(base)
+	s := open(t, d)
+	chain := diffID("base")
+	// Files in the place of directories: that of short names, and that of what is removed.
+	obstacles := []string{filepath.Join(d.Graph(), "overlay", "l"), filepath.Join(d.Graph(), "overlay-layers", "tmp")}
+	for _, file := range obstacles {
+		if err := errors.Join(os.RemoveAll(file), os.WriteFile(file, nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := commit(s, "", "base"); !errors.Is(err, syscall.ENOTDIR) || s.HasLayer(chain) {
+		t.Fatalf("making it: %v; it is there: %v", err, s.HasLayer(chain))
+	}
+	for _, file := range obstacles {
+		if err := errors.Join(os.Remove(file), os.Mkdir(file, 0o700)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	img, err := pull(s, "app", "base", "top")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(img.Close(), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	again(t, "open", base)
+	if img, err = d.Lookup("app"); err != nil {
+		t.Fatal(err)
+	}
+	defer img.Close()
+	checkImage(t, img, "base", "top")
+}
+
 func TestPullAndRemove(t *testing.T) {
 	d := testDirs(t.TempDir())
 	mustPull(t, d, "app", "base", "middle", "top")
