@@ -185,7 +185,7 @@ func resolve(args []string) (c Command, typed string, words []string, err error)
 		return c, "", nil, &missingCommand{}
 	}
 	typed, words = args[0], ungroup(args)
-	if _, group := groups[args[0]]; group {
+	if groupOf(args[0]) != nil {
 		if len(args) == 1 {
 			return c, typed, nil, &missingCommand{typed}
 		}
@@ -204,7 +204,7 @@ func resolve(args []string) (c Command, typed string, words []string, err error)
 
 func unrecognized(typed string) error {
 	group, _, _ := strings.Cut(typed, " ")
-	if _, ok := groups[group]; !ok {
+	if groupOf(group) == nil {
 		group = ""
 	}
 	return usageError{Text: fmt.Sprintf("unrecognized command `rl %s`", typed), Command: group}

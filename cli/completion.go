@@ -89,12 +89,12 @@ func candidates(before []string, flag bool) map[string]string {
 				found[name] = c.Short
 			}
 		}
-		for name := range groups {
-			found[name] = groupTexts[name]
+		for name, text := range groupTexts {
+			found[name] = text
 		}
 		return found
 	}
-	if group, ok := groups[before[0]]; ok && len(before) == 1 {
+	if group := groupOf(before[0]); group != nil && len(before) == 1 {
 		for word, words := range group {
 			c, _ := find(words[0])
 			found[word] = c.Short

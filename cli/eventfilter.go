@@ -13,9 +13,23 @@ import (
 // or id.
 var eventKeys = []string{"container", "event", "image", "label", "network", "pod", "secret", "status", "type", "volume"}
 
-// dockerEvents are docker's words for what podman's say (docker-events(1)).
-var dockerEvents = map[string][]string{
-	"die": {"died"}, "destroy": {"remove"}, "delete": {"remove"}, "exec_create": {"exec"}, "exec_start": {"exec"}, "exec_die": {"exec_died"}, "load": {"loadfromarchive"}, "archive-path": {"copy"}, "extract-to-dir": {"copy"},
+// dockerEvent is podman's word for docker's (docker-events(1)), or "".
+func dockerEvent(word string) string {
+	switch word {
+	case "die":
+		return "died"
+	case "destroy", "delete":
+		return "remove"
+	case "exec_create", "exec_start":
+		return "exec"
+	case "exec_die":
+		return "exec_died"
+	case "load":
+		return "loadfromarchive"
+	case "archive-path", "extract-to-dir":
+		return "copy"
+	}
+	return ""
 }
 
 // eventFilters: several of one key are alternatives, different keys must all hold.
@@ -47,7 +61,7 @@ func eventMatches(e container.Event, key, value string) bool {
 	case "event":
 		value = strings.ToLower(value)
 		name, _, _ := strings.Cut(value, ":") // docker's exec_start: COMMAND
-		return e.Status == value || slices.Contains(dockerEvents[strings.TrimSpace(name)], e.Status)
+		return e.Status == value || e.Status == dockerEvent(strings.TrimSpace(name))
 	case "type":
 		return e.Type == value
 	case "label":

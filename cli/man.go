@@ -16,7 +16,7 @@ func manFlags(*flags.Set) func(Streams, []string) error {
 		b.WriteString(".TH RL 1 \"\" \"rl " + self.Version + "\"\n.SH NAME\nrl \\- containers for people without root\n.SH SYNOPSIS\n.B rl\n.I COMMAND\n.SH COMMANDS\n")
 		for _, c := range Commands() {
 			fmt.Fprintf(&b, ".SS rl %s %s\n%s.\n", c.Name, roff(c.Args), roff(c.Short))
-			for _, line := range remarks[c.Name] {
+			for _, line := range remarks()[c.Name] {
 				b.WriteString(roff(line) + "\n")
 			}
 			set := flags.New(c.Name)

@@ -59,13 +59,11 @@ func volumeFilters(host container.Host, texts []string) (all []volumeCheck, err 
 	return all, nil
 }
 
-var filterKey = regexp.MustCompile(`^[a-z]+!?=`)
-
 // splitFilters: podman takes several in one flag, with commas between.
 func splitFilters(texts []string) (list []string) {
 	for _, text := range texts {
 		for n, part := range strings.Split(text, ",") {
-			if n == 0 || filterKey.MatchString(part) {
+			if n == 0 || isFilter(part) {
 				list = append(list, part)
 			} else {
 				list[len(list)-1] += "," + part
@@ -73,6 +71,13 @@ func splitFilters(texts []string) (list []string) {
 		}
 	}
 	return list
+}
+
+// isFilter: it begins with a key in small letters, and = or !=.
+func isFilter(text string) bool {
+	key, _, found := strings.Cut(text, "=")
+	key = strings.TrimSuffix(key, "!")
+	return found && key != "" && strings.Trim(key, "abcdefghijklmnopqrstuvwxyz") == ""
 }
 
 func volumeFilter(host container.Host, key, value string) (volumeCheck, error) {

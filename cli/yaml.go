@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // printYAML prints what JSON would show as YAML 1.2, with sorted keys: podman's
@@ -62,14 +63,16 @@ func writeYAML(b *strings.Builder, v any, indent string) {
 }
 
 // yamlPlain is text that needs no quotes: it cannot be taken for something else.
-var yamlPlain = regexp.MustCompile(`^[A-Za-z_/][A-Za-z0-9_./+(), @=-]*(:[A-Za-z0-9_./+(),@=-][A-Za-z0-9_./+(), @=-]*)*$`)
+var yamlPlain = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z_/][A-Za-z0-9_./+(), @=-]*(:[A-Za-z0-9_./+(),@=-][A-Za-z0-9_./+(), @=-]*)*$`)
+})
 
 func yamlText(text string) string {
 	switch strings.ToLower(text) {
 	case "null", "true", "false", "yes", "no", "on", "off", "y", "n":
 		return strconv.Quote(text)
 	}
-	if yamlPlain.MatchString(text) && strings.TrimSpace(text) == text {
+	if yamlPlain().MatchString(text) && strings.TrimSpace(text) == text {
 		return text
 	}
 	return strconv.Quote(text)
