@@ -3,41 +3,16 @@ package storage
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"containers/rl/storage/conformance"
 )
 
-// inNamespace runs the test again as root of a user namespace with mounts of
-// its own, and says whether this is that second run.
-func inNamespace(t *testing.T) bool {
-	t.Helper()
-	if os.Getenv("RL_TEST_NAMESPACE") == t.Name() {
-		return true
-	}
-	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), "RL_TEST_NAMESPACE="+t.Name())
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
-		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
-	}
-	out, err := cmd.CombinedOutput()
-	if err != nil && cmd.ProcessState == nil {
-		t.Skipf("no user namespace: %v", err)
-	}
-	if err != nil {
-		t.Errorf("in the namespace: %v\n%s", err, out)
-	}
-	if strings.Contains(string(out), "--- SKIP") {
-		t.Skip(string(out))
-	}
-	return false
-}
+func inNamespace(t *testing.T) bool { return conformance.InNamespace(t) }
 
 // mountRoot mounts a container's root as the start does.
 func mountRoot(t *testing.T, c *Container, volatile bool) {

@@ -90,9 +90,12 @@ var removals = []scenario{
 			must(t, os.Chown(write(t, "own", root, "own"), 3, 4))
 			must(t, os.Chmod(root+"/own", os.ModeSetuid|0o755))
 			must(t, os.Link(root+"/own", root+"/d/file"))
-			seeOwner(t, root)
-		},
-		after: seeOwner},
+			for _, name := range []string{"/own", "/d/file"} {
+				if st := lstat(t, root+name); st.Uid != 3 || st.Gid != 4 || st.Mode&0o7777 != 0o4755 {
+					t.Errorf("%s belongs to %d:%d and has mode %o", name, st.Uid, st.Gid, st.Mode)
+				}
+			}
+		}},
 	{name: "unlinkOpen", prepare: prepareOld, use: unlinkOpen},
 	{name: "existing", prepare: prepareOld,
 		use: func(t *testing.T, root string) {
@@ -109,14 +112,6 @@ var removals = []scenario{
 			wants(t, "below a file", unix.Mkdir(path+"/x", 0o755), unix.ENOTDIR)
 			isOld(t, root+"/d")
 		}},
-}
-
-func seeOwner(t *testing.T, root string) {
-	for _, name := range []string{"/own", "/d/file"} {
-		if st := lstat(t, root+name); st.Uid != 3 || st.Gid != 4 || st.Mode&0o7777 != 0o4755 {
-			t.Errorf("%s belongs to %d:%d and has mode %o", name, st.Uid, st.Gid, st.Mode)
-		}
-	}
 }
 
 func seeAgain(t *testing.T, root string) {

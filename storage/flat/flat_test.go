@@ -3,47 +3,24 @@ package flat
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"containers/rl/storage/conformance"
 )
 
-// inNamespace runs the test again as root of a user namespace with mounts of its
-// own, and with a range of ids if we are root; it says whether this is that run.
 func inNamespace(t *testing.T) bool {
 	t.Helper()
-	if os.Getenv("RL_TEST_NAMESPACE") == t.Name() {
+	inside := conformance.InNamespace(t)
+	if inside {
 		unix.Umask(0)
-		return true
 	}
-	size := 1
-	if os.Getuid() == 0 {
-		size = 1 << 16
-	}
-	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), "RL_TEST_NAMESPACE="+t.Name())
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
-		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: size}},
-		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: size}},
-	}
-	out, err := cmd.CombinedOutput()
-	if err != nil && cmd.ProcessState == nil {
-		t.Skipf("no user namespace: %v", err)
-	}
-	if err != nil {
-		t.Errorf("in the namespace: %v\n%s", err, out)
-	}
-	if strings.Contains(string(out), "--- SKIP") {
-		t.Skip(string(out))
-	}
-	return false
+	return inside
 }
 
 // must is for what a test needs before it tests anything.

@@ -13,9 +13,9 @@ import (
 const wholeFile = int64(-1)
 
 // copyUp makes a node one of the upper layer, with the directories above it. Of
-// a regular file at most size bytes are copied, as the caller truncates it. The
-// copy is made in the work directory, and put in its place by a rename. The
-// caller does not hold tree.disk.
+// a regular file size bytes are enough, as the caller truncates it. The copy is
+// made in the work directory, and put in its place by a rename. The caller does
+// not hold tree.disk.
 func (o *overlay) copyUp(n *node, size int64) error {
 	n.copying.Lock()
 	defer n.copying.Unlock()
@@ -116,7 +116,7 @@ func (o *overlay) copyLink(n *node, temp string) error {
 	})
 }
 
-// copyFile need not cut off what is more than size: whoever asked for less truncates.
+// copyFile copies the first size bytes at least.
 func (o *overlay) copyFile(from int, temp string, size int64) error {
 	to, err := unix.Openat(o.work, temp, unix.O_CREAT|unix.O_EXCL|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err != nil {

@@ -1,9 +1,14 @@
 package fuseoverlay
 
 import (
+	"os"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"containers/rl/storage/conformance"
+	"containers/rl/storage/fuse"
 )
 
 func isOpen(fd int) bool {
@@ -65,4 +70,76 @@ func TestDescriptors(t *testing.T) {
 		t.Error("taking the descriptor of a file that nobody uses")
 	}
 	_ = unix.Close(fd)
+}
+
+// TestHeldInUse: of a file without a name that is copied up, whoever reads it keeps the descriptor.
+func TestHeldInUse(t *testing.T) {
+	if !conformance.InNamespace(t) {
+		return
+	}
+	o, file := openFileOf(t, "text")
+	root := fuse.InHeader{NodeID: rootID}
+	if status := o.Unlink(&root, "file"); status != fuse.OK {
+		t.Fatal(status)
+	}
+	must(t, o.use(file.NodeID, false, func(fd int) error {
+		set, attr := fuse.SetAttrIn{Valid: fuse.SetMode, Mode: 0o600}, fuse.AttrOut{}
+		if status := o.SetAttr(file, &set, &attr); status != fuse.OK || attr.Mode&0o777 != 0o600 {
+			t.Errorf("chmod: %v, mode %o", status, attr.Mode)
+		}
+		if !isOpen(fd) {
+			t.Error("the descriptor in use was closed")
+		}
+		return nil
+	}))
+}
+
+// openFileOf opens an overlay in this process, with a file in its layer.
+func openFileOf(t *testing.T, text string) (*overlay, *fuse.InHeader) {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, text, dir, "lower/file")
+	for _, name := range []string{"/upper", "/work"} {
+		must(t, os.Mkdir(dir+name, 0o755))
+	}
+	o, err := open(Layers{Lower: []string{dir + "/lower"}, Upper: dir + "/upper", Work: dir + "/work"})
+	must(t, err)
+	t.Cleanup(o.close)
+	var out fuse.EntryOut
+	if status := o.Lookup(&fuse.InHeader{NodeID: rootID}, "file", &out); status != fuse.OK || out.NodeID == 0 {
+		t.Fatal(status)
+	}
+	return o, &fuse.InHeader{NodeID: out.NodeID}
+}
+
+// TestCopyUpLock: while data move others may change what they like. Where they do
+// not move, as file systems share them, there is nothing to be seen.
+func TestCopyUpLock(t *testing.T) {
+	if !conformance.InNamespace(t) {
+		return
+	}
+	const size = 64 << 20
+	o, file := openFileOf(t, strings.Repeat("x", size))
+	done := make(chan error)
+	go func() { done <- o.copyUp(o.tree.get(file.NodeID), wholeFile) }()
+	moving := func() bool {
+		var st unix.Stat_t
+		return unix.Fstatat(o.work, "#1", &st, 0) == nil && st.Size > 0 && st.Size < size
+	}
+	for {
+		select {
+		case err := <-done:
+			must(t, err)
+			return
+		default:
+		}
+		if !moving() {
+			continue
+		}
+		if o.tree.disk.TryLock() {
+			o.tree.disk.Unlock()
+		} else if moving() { // it is not for the rename that comes after
+			t.Error("the lock is held while data move")
+		}
+	}
 }
