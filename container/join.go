@@ -59,7 +59,8 @@ type joined struct {
 	mount int   // the mount namespace that has it, or -1
 	files *Info // whose hosts and resolv.conf are used, or nil
 
-	server *server // of the root, or nil
+	server *server   // of the root, or nil
+	mounts []*server // of overlays among the mounts
 }
 
 type joinedFD struct {
@@ -353,7 +354,9 @@ func (j *joined) close() {
 	if j == nil {
 		return
 	}
-	j.server.close()
+	for _, s := range append(j.mounts, j.server) {
+		s.close()
+	}
 	for _, fd := range []int{j.user, j.shm, j.mount} {
 		if fd >= 0 {
 			unix.Close(fd)

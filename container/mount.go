@@ -10,6 +10,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"containers/rl/storage/fuseoverlay"
 	"containers/rl/userns"
 )
 
@@ -29,7 +30,7 @@ func (p *plan) mount(m specs.Mount) error {
 	if m.Type == "bind" || o.flags&unix.MS_BIND != 0 {
 		return p.bind(m, o)
 	}
-	if m.Type == "overlay" {
+	if m.Type == "overlay" || m.Type == fuseoverlay.Type {
 		p.overlay(m, o)
 		return nil
 	}

@@ -110,14 +110,14 @@ func (p *plan) rootfs() error {
 	} else {
 		// Not by fsconfig(2), which takes 256 bytes a value: a dozen layers.
 		p.Do("changing directory to", p.files.layers, unix.SYS_CHDIR, p.Str(p.files.layers))
-		kind, served := "overlay", p.join != nil && p.join.server != nil
-		if served {
+		kind := "overlay"
+		if p.servesMounts() {
 			kind = fuseoverlay.Type
 		}
 		p.Do("mounting overlay on", p.files.merged, unix.SYS_MOUNT, p.Str("overlay"), p.Str(p.files.merged), p.Str(kind),
 			userns.Int(0), p.Str(p.files.overlay))
-		if served { // with a copy of ours there, nobody would be told that the server has ended; the number stays ours
-			p.Do("closing", "/dev/fuse", unix.SYS_DUP3, userns.Int(p.shared.target), userns.Int(p.join.server.device), userns.Int(unix.O_CLOEXEC))
+		if p.servesMounts() {
+			p.mounted(p.join.server)
 		}
 	}
 	p.root = p.Do("opening", p.files.merged, unix.SYS_OPENAT, userns.Int(unix.AT_FDCWD), p.Str(p.files.merged),

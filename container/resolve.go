@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"containers/rl/storage"
+	"containers/rl/storage/fuseoverlay"
 	"containers/rl/userns"
 )
 
@@ -99,7 +100,7 @@ func MountVolume(v *storage.Volume, place string) error {
 }
 
 // imageMount is an overlay of another image's layers, or a copy where that is what
-// containers are made of.
+// the container is.
 func (p *plan) imageMount(m specs.Mount, c *storage.Container, n int) (specs.Mount, error) {
 	img, err := p.dirs.Lookup(m.Source)
 	if err != nil {
@@ -110,27 +111,31 @@ func (p *plan) imageMount(m specs.Mount, c *storage.Container, n int) (specs.Mou
 	if err := p.clear(place); err != nil {
 		return m, err
 	}
-	d, err := ChooseDriver(Host{Dirs: p.dirs, IDs: p.ids})
-	if err != nil {
-		return m, err
+	if !p.servesMounts() {
+		d, err := ChooseDriver(Host{Dirs: p.dirs, IDs: p.ids})
+		if err != nil {
+			return m, err
+		}
+		if d.Name != storage.Overlay {
+			return p.imageCopy(m, img, place)
+		}
 	}
-	if d.Name != storage.Overlay {
-		return p.imageCopy(m, img, place)
-	}
-	dirs, upper, work, access := append(slices.Clone(img.Layers), place+"/empty"), "", "", "ro" // a second one below the one layer
-	if slices.Contains(m.Options, "rw-image") {
-		upper, work, access = place+"/upper", place+"/work", "rw"
+	access, written := "ro", slices.Contains(m.Options, "rw-image")
+	if written {
+		access = "rw"
 	}
 	if err := makeDirs(img.RootMode(), place+"/empty", place+"/upper", place+"/work"); err != nil {
 		return m, err
 	}
-	m.Type = "overlay"
 	more := []string{access}
 	if hasSubpath(m) {
 		more = append(more, Subpath+SubpathOf(m))
 	}
-	m.Source, m.Options, err = overlayOptions(dirs, upper, work, place, more)
-	return m, err
+	l := fuseoverlay.Layers{Lower: append(slices.Clone(img.Layers), place+"/empty"), Volatile: true} // a second one below the one layer
+	if written || p.servesMounts() {
+		l.Upper, l.Work = place+"/upper", place+"/work"
+	}
+	return p.layersMount(m, l, place, more)
 }
 
 // imageCopy is made for each start, as an overlay would be.
@@ -163,29 +168,35 @@ func (p *plan) overlayMount(m specs.Mount, c *storage.Container, n int) (specs.M
 	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return m, fmt.Errorf("mounting an overlay of %s: %w", m.Source, unix.ENOTDIR)
 	}
-	d, err := ChooseDriver(Host{Dirs: p.dirs, IDs: p.ids})
-	if err == nil {
-		err = noOverlay(d, m.Source)
+	if !p.servesMounts() {
+		d, err := ChooseDriver(Host{Dirs: p.dirs, IDs: p.ids})
+		if err == nil {
+			err = noOverlay(d, m.Source)
+		}
+		if err != nil {
+			return m, err
+		}
 	}
-	if err != nil {
-		return m, err
-	}
-	place := fmt.Sprintf("%s/%s%d", c.Dir, overlayPlace, n)
-	if upper == "" {
+	place, forgotten := fmt.Sprintf("%s/%s%d", c.Dir, overlayPlace, n), upper == ""
+	if forgotten {
 		upper, work = place+"/upper", place+"/work"
 		if err := errors.Join(p.clear(place), makeDirs(directoryMode(st.Mode), upper, work)); err != nil {
 			return m, err
 		}
 	}
-	m.Type = "overlay"
-	m.Source, m.Options, err = overlayOptions([]string{m.Source}, upper, work, place, []string{"nosuid", "nodev"})
-	return m, err
+	l := fuseoverlay.Layers{Lower: []string{m.Source}, Upper: upper, Work: work, Volatile: forgotten}
+	return p.layersMount(m, l, place, []string{"nosuid", "nodev"})
 }
 
-// overlayOptions are given in one piece: a comma in a path is quoted there.
-func overlayOptions(dirs []string, upper, work, place string, more []string) (base string, options []string, err error) {
-	base, data, err := storage.OverlayOf(dirs, upper, work, "", place+"/l")
-	return base, append(more, data), err
+// layersMount makes m an overlay: the kernel's, or through FUSE as the root is.
+// Options are given in one piece: a comma in a path is quoted there.
+func (p *plan) layersMount(m specs.Mount, l fuseoverlay.Layers, place string, more []string) (specs.Mount, error) {
+	if p.servesMounts() {
+		return p.serveMount(m, l, more)
+	}
+	base, data, err := storage.OverlayOf(l.Lower, l.Upper, l.Work, "", place+"/l")
+	m.Type, m.Source, m.Options = "overlay", base, append(more, data)
+	return m, err
 }
 
 // clear removes what an earlier run left.
@@ -236,7 +247,10 @@ func (p *plan) overlay(m specs.Mount, o options) {
 	if path.IsAbs(m.Source) {
 		p.Do("changing directory to", m.Source, unix.SYS_CHDIR, p.Str(m.Source))
 	}
-	p.Do("mounting overlay on", m.Destination, unix.SYS_MOUNT, p.Str("overlay"), p.Str(target), p.Str("overlay"), userns.Int(o.flags), p.Str(strings.Join(data, ",")))
+	p.Do("mounting overlay on", m.Destination, unix.SYS_MOUNT, p.Str("overlay"), p.Str(target), p.Str(m.Type), userns.Int(o.flags), p.Str(strings.Join(data, ",")))
+	if m.Type == fuseoverlay.Type {
+		p.mountedAt(m.Destination)
+	}
 	if within != "" {
 		p.narrow(m.Destination, within)
 	}

@@ -55,7 +55,8 @@ func readHeaders(archive io.Reader) (headers []*tar.Header, err error) {
 		}
 		if h.Typeflag != tar.TypeXGlobalHeader {
 			maps.DeleteFunc(h.PAXRecords, func(key, _ string) bool { return !strings.HasPrefix(key, xattrPrefix+"user.") })
-			h.Xattrs = nil //nolint:staticcheck // the reader fills it with the same values
+			//lint:ignore SA1019 the reader fills it with the same values
+			h.Xattrs = nil
 			headers = append(headers, h)
 		}
 	}
