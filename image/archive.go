@@ -224,6 +224,9 @@ func (img *archived) makeManifest() ([]byte, error) {
 	return json.Marshal(m)
 }
 
+// containerdName annotates an entry of index.json with a full name.
+const containerdName = "io.containerd.image.name"
+
 // ociImages reads an OCI image layout (image-spec, image-layout.md).
 func (a *archiveFile) ociImages() (list []*archived, err error) {
 	text, err := a.read("index.json")
@@ -240,7 +243,7 @@ func (a *archiveFile) ociImages() (list []*archived, err error) {
 			return nil, err
 		}
 		img.tag = d.Annotations[imagespec.AnnotationRefName]
-		for _, key := range []string{"io.containerd.image.name", imagespec.AnnotationRefName} {
+		for _, key := range []string{containerdName, imagespec.AnnotationRefName} {
 			if name := d.Annotations[key]; name != "" && len(img.names) == 0 && (strings.ContainsAny(name, ":/") || key != imagespec.AnnotationRefName) {
 				if err := img.named([]string{name}); err != nil {
 					return nil, err

@@ -13,7 +13,6 @@ import (
 	"slices"
 
 	"github.com/opencontainers/go-digest"
-	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"containers/rl/storage"
 )
@@ -201,52 +200,6 @@ func putBlob(s sink, name string, b blob) error {
 	}
 	defer r.Close()
 	return s.put(name, b.desc.Size, r)
-}
-
-// layout writes an OCI image layout (image-spec, image-layout.md).
-func (o SaveOptions) layout(ctx context.Context, s sink, images []*stored) (digest.Digest, error) {
-	index := imagespec.Index{MediaType: imagespec.MediaTypeImageIndex, Manifests: []imagespec.Descriptor{}}
-	index.SchemaVersion = 2
-	written := map[digest.Digest]bool{}
-	put := func(b blob) error {
-		if written[b.desc.Digest] {
-			return nil
-		}
-		written[b.desc.Digest] = true
-		return putBlob(s, "blobs/"+b.desc.Digest.Algorithm().String()+"/"+b.desc.Digest.Encoded(), b)
-	}
-	var last digest.Digest
-	for _, img := range images {
-		manifest, err := o.blobs(ctx, img, FormatOCI, o.layoutCompression(), put)
-		if err != nil {
-			return "", err
-		}
-		b := textBlob(imagespec.MediaTypeImageManifest, manifest)
-		if err := put(b); err != nil {
-			return "", err
-		}
-		last = b.desc.Digest
-		if len(img.names) == 0 {
-			index.Manifests = append(index.Manifests, b.desc)
-		}
-		for _, name := range img.names {
-			d := b.desc
-			d.Annotations = map[string]string{imagespec.AnnotationRefName: name}
-			index.Manifests = append(index.Manifests, d)
-		}
-	}
-	o.tell("Writing manifest to image destination")
-	return last, errors.Join(putJSON(s, "index.json", index), putJSON(s, imagespec.ImageLayoutFile, imagespec.ImageLayout{Version: imagespec.ImageLayoutVersion}))
-}
-
-func (o SaveOptions) layoutCompression() string {
-	switch {
-	case o.Uncompressed:
-		return None
-	case o.Compression == "":
-		return Gzip
-	}
-	return o.Compression
 }
 
 // blobs writes layers and configuration, and gives the manifest.
