@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
@@ -31,6 +30,7 @@ type SaveOptions struct {
 	Form         string
 	Images       []SavedImage
 	Output       string       // path; "" is the stream
+	New          bool         // a file that is there is not overwritten
 	Compress     bool         // layers of docker-dir
 	Uncompressed bool         // layers of the OCI forms
 	Compression  string       // of the OCI forms; "" is gzip
@@ -78,13 +78,16 @@ func (o SaveOptions) archive(ctx context.Context, images []*stored, stream io.Wr
 		}
 		return o.tar(ctx, images, stream)
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(o.Output), ".rl-save-")
+	if o.New && err == nil && info.Size() > 0 {
+		return "", fmt.Errorf("%s:%s: %[1]s doesn't support modifying existing images", o.Form, o.Output)
+	}
+	tmp, target, err := Beside(o.Output, ".rl-save-")
 	if err != nil {
 		return "", err
 	}
 	d, err = o.tar(ctx, images, tmp)
 	if err = errors.Join(err, tmp.Chmod(0o644), tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), o.Output)
+		err = os.Rename(tmp.Name(), target)
 	}
 	if err != nil {
 		os.Remove(tmp.Name())
@@ -226,22 +229,4 @@ func (o SaveOptions) blobs(ctx context.Context, img *stored, format, compression
 		return nil, err
 	}
 	return makeManifest(format, config.desc, list, img.manifest)
-}
-
-// directory writes the form of the transport dir (containers-transports(5)).
-func (o SaveOptions) directory(ctx context.Context, s sink, img *stored) (digest.Digest, error) {
-	format, compression := FormatDocker, None
-	if o.Manifest != "" {
-		format = o.Manifest
-	}
-	if o.Compress {
-		compression = Gzip
-	}
-	manifest, err := o.blobs(ctx, img, format, compression, func(b blob) error { return putBlob(s, b.desc.Digest.Encoded(), b) })
-	if err != nil {
-		return "", err
-	}
-	o.tell("Writing manifest to image destination")
-	const version = "Directory Transport Version: 1.1\n"
-	return digest.FromBytes(manifest), errors.Join(s.put("manifest.json", int64(len(manifest)), bytesReader(manifest)), s.put("version", int64(len(version)), bytesReader([]byte(version))))
 }
