@@ -21,6 +21,11 @@ func (o SaveOptions) layout(ctx context.Context, s sink, images []*stored) (dige
 	if _, err := o.layoutThere(); err != nil {
 		return "", err // before anything is written
 	}
+	compression := o.layoutCompression()
+	format, err := o.format(FormatOCI, compression)
+	if err != nil {
+		return "", err
+	}
 	written := map[digest.Digest]bool{}
 	put := func(b blob) error {
 		if written[b.desc.Digest] {
@@ -31,11 +36,11 @@ func (o SaveOptions) layout(ctx context.Context, s sink, images []*stored) (dige
 	}
 	var added []imagespec.Descriptor
 	for _, img := range images {
-		manifest, err := o.blobs(ctx, img, FormatOCI, o.layoutCompression(), put)
+		manifest, err := o.blobs(ctx, img, format, compression, put)
 		if err != nil {
 			return "", err
 		}
-		b := textBlob(imagespec.MediaTypeImageManifest, manifest)
+		b := textBlob(manifestType(format), manifest)
 		if err := put(b); err != nil {
 			return "", err
 		}

@@ -33,8 +33,8 @@ type SaveOptions struct {
 	New          bool         // a file that is there is not overwritten
 	Compress     bool         // layers of docker-dir
 	Uncompressed bool         // layers of the OCI forms
-	Compression  string       // of the OCI forms; "" is gzip
-	Manifest     string       // format of docker-dir: FormatDocker or FormatOCI
+	Compression  string       // of layers that are compressed; "" is gzip
+	Manifest     string       // FormatDocker or FormatOCI; "" is the one that is usual in the form
 	Tell         func(string) `json:"-"`
 }
 
@@ -119,6 +119,17 @@ func (o SaveOptions) into(ctx context.Context, s sink, images []*stored) (d dige
 		return "", err
 	}
 	return d, s.close()
+}
+
+// format is that of the manifests.
+func (o SaveOptions) format(usual, compression string) (string, error) {
+	switch {
+	case o.Manifest == FormatDocker && compression == Zstd:
+		return "", errors.New("manifests of the format v2s2 know no zstd: --format oci does")
+	case o.Manifest == "" && compression == Zstd:
+		return FormatOCI, nil
+	}
+	return or(o.Manifest, usual), nil
 }
 
 func (o SaveOptions) tell(format string, args ...any) {

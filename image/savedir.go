@@ -22,12 +22,13 @@ func (o SaveOptions) directory(ctx context.Context, s sink, img *stored) (digest
 	if err := o.checkDirectory(); err != nil {
 		return "", err
 	}
-	format, compression := FormatDocker, None
-	if o.Manifest != "" {
-		format = o.Manifest
-	}
+	compression := None
 	if o.Compress {
-		compression = Gzip
+		compression = or(o.Compression, Gzip)
+	}
+	format, err := o.format(FormatDocker, compression)
+	if err != nil {
+		return "", err
 	}
 	putText := func(name, text string) error { return s.put(name, int64(len(text)), strings.NewReader(text)) }
 	if err := putText("version", dirVersion); err != nil { // first: it says that the rest is ours
