@@ -23,6 +23,7 @@ func importFlags(f *flags.Set) func(Streams, []string) error {
 	f.StringVar(&o.Arch, "arch", "", "architecture of the image, instead of the host's")
 	f.StringVar(&o.OS, "os", "", "operating system of the image, instead of the host's")
 	f.StringVar(&o.Variant, "variant", "", "variant of the architecture")
+	f.StringVar(&o.Policy, "signature-policy", "", "file with the signature policy, instead of policy.json")
 	platform := f.String("platform", "", "OS/ARCH[/VARIANT]")
 	return func(s Streams, args []string) error {
 		if len(args) < 1 || len(args) > 2 {
@@ -55,9 +56,15 @@ func (r imageRequest) importFrom(s Streams, from string) error {
 		return fmt.Errorf("opening %q: %w", from, err)
 	}
 	defer file.Close()
+	if info, err := file.Stat(); err == nil && info.IsDir() {
+		return fmt.Errorf("importing %q: is a directory: rl import takes an archive of it (tar -C %[1]s -cf FILE .)", from)
+	}
 	host, err := start.OpenHost()
 	if err != nil {
 		return err
+	}
+	if r.Import.From = from; from == "-" {
+		r.Import.From = "standard input"
 	}
 	r.Import.Dirs, r.Import.SingleID = host.Dirs, host.IDs.Single()
 	return r.run(host, file, nil)

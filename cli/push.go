@@ -200,7 +200,7 @@ func (c *pushCommand) toFile(_ Streams, host container.Host, ref, form, path, na
 	if form == image.OCIDir && name == "" && strings.HasSuffix(path, "/") {
 		path = strings.TrimRight(path, "/")
 	}
-	o := &image.SaveOptions{Dirs: host.Dirs, Form: form, Output: path, Images: []image.SavedImage{{Ref: ref, Names: names}}, Compress: c.compress, Compression: c.push.Compression, Manifest: c.push.Format}
+	o := &image.SaveOptions{Dirs: host.Dirs, Form: form, Output: path, New: form == image.DockerArchive, Images: []image.SavedImage{{Ref: ref, Names: names}}, Compress: c.compress, Compression: c.push.Compression, Manifest: c.push.Format}
 	r := imageRequest{Save: o, Quiet: c.Quiet, Digest: c.digestFile}
 	return r.run(host, nil, nil)
 }

@@ -189,12 +189,12 @@ func openOutput(name string) (file *os.File, keep func() error, err error) {
 		}
 		return file, file.Close, nil
 	}
-	file, err = os.CreateTemp(filepath.Dir(name), temporary)
+	file, target, err := image.Beside(name, temporary)
 	if err != nil {
 		return nil, nil, err
 	}
 	return file, func() error {
-		return errors.Join(file.Chmod(0o644), file.Close(), os.Rename(file.Name(), name))
+		return errors.Join(file.Chmod(0o644), file.Close(), os.Rename(file.Name(), target))
 	}, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -23,7 +24,7 @@ import (
 type LoadOptions struct {
 	File     *os.File // docker-archive or oci-archive, compressed or not; it need not be seekable
 	Dir      string   // an OCI layout, or the form of the transport dir, instead
-	Only     string   // name of the one image that is wanted; "" is all
+	Only     string   // name of the one image that is wanted, or @INDEX of a docker-archive; "" is all
 	Name     string   // full name for an image without one
 	Dirs     storage.Dirs
 	Progress Progress
@@ -55,7 +56,7 @@ func Load(ctx context.Context, o LoadOptions) (list []Loaded, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the archive: %w", err)
 	}
-	if images, err = o.wanted(images); err != nil {
+	if images, err = o.wanted(a.transport(), images); err != nil {
 		return nil, err
 	}
 	if err := trustedFile(o.Policy, a.transport(), o.Path); err != nil {
@@ -79,8 +80,16 @@ func Load(ctx context.Context, o LoadOptions) (list []Loaded, err error) {
 }
 
 // wanted leaves out what was not asked for.
-func (o LoadOptions) wanted(images []*archived) ([]*archived, error) {
-	if o.Only != "" {
+func (o LoadOptions) wanted(transport string, images []*archived) ([]*archived, error) {
+	index, indexed := strings.CutPrefix(o.Only, "@")
+	switch {
+	case indexed && transport == "docker-archive":
+		n, err := strconv.Atoi(index)
+		if err != nil || n < 0 || n >= len(images) {
+			return nil, fmt.Errorf("invalid source index %s: the archive has %d images, counted from @0", o.Only, len(images))
+		}
+		images = images[n : n+1]
+	case o.Only != "":
 		images = slices.DeleteFunc(images, func(img *archived) bool { return !img.called(o.Only) })
 		if len(images) == 0 {
 			return nil, fmt.Errorf("the archive has no image %s", o.Only)
@@ -224,6 +233,9 @@ func (img *archived) makeManifest() ([]byte, error) {
 	return json.Marshal(m)
 }
 
+// containerdName annotates an entry of index.json with a full name.
+const containerdName = "io.containerd.image.name"
+
 // ociImages reads an OCI image layout (image-spec, image-layout.md).
 func (a *archiveFile) ociImages() (list []*archived, err error) {
 	text, err := a.read("index.json")
@@ -240,12 +252,19 @@ func (a *archiveFile) ociImages() (list []*archived, err error) {
 			return nil, err
 		}
 		img.tag = d.Annotations[imagespec.AnnotationRefName]
-		for _, key := range []string{"io.containerd.image.name", imagespec.AnnotationRefName} {
-			if name := d.Annotations[key]; name != "" && len(img.names) == 0 && (strings.ContainsAny(name, ":/") || key != imagespec.AnnotationRefName) {
-				if err := img.named([]string{name}); err != nil {
-					return nil, err
-				}
+		for _, key := range []string{containerdName, imagespec.AnnotationRefName} {
+			name := d.Annotations[key]
+			if name == "" || len(img.names) > 0 || key == imagespec.AnnotationRefName && !strings.ContainsAny(name, ":/") {
+				continue
 			}
+			ref, short, err := parse(name)
+			if err != nil {
+				return nil, err
+			}
+			if short { // podman wrote it; containerd writes names in full
+				ref = ref.at("localhost")
+			}
+			img.names = []string{ref.String()}
 		}
 		list = append(list, img)
 	}

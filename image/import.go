@@ -25,17 +25,19 @@ type ImportOptions struct {
 	Message           string
 	OS, Arch, Variant string
 	SingleID          bool
+	From              string // the archive, as it was given
+	Policy            string // signature policy instead of the usual ones
 }
 
 // Import makes an image of one layer, the archive, which may be compressed. It
 // gives its id.
 func Import(ctx context.Context, o ImportOptions, file io.Reader) (id string, squashed bool, err error) {
-	host := hostPlatform()
-	config := imagespec.Image{Platform: imagespec.Platform{OS: or(o.OS, host.OS), Architecture: or(o.Arch, host.Architecture), Variant: o.Variant}}
-	for _, change := range o.Changes {
-		if err := applyChange(&config.Config, change); err != nil {
-			return "", false, fmt.Errorf("--change %s: %w", change, err)
-		}
+	if err := trustedFile(o.Policy, "tarball", o.From); err != nil {
+		return "", false, err
+	}
+	config, err := o.configuration()
+	if err != nil {
+		return "", false, err
 	}
 	plain, err := inflate(file, "")
 	if err != nil {
@@ -88,6 +90,18 @@ func Import(ctx context.Context, o ImportOptions, file io.Reader) (id string, sq
 		return "", false, err
 	}
 	return img.ID, squashed, img.Close()
+}
+
+// configuration is the image's but for its files.
+func (o ImportOptions) configuration() (config imagespec.Image, err error) {
+	host := hostPlatform()
+	config.Platform = imagespec.Platform{OS: or(o.OS, host.OS), Architecture: or(o.Arch, host.Architecture), Variant: o.Variant}
+	for _, change := range o.Changes {
+		if err := applyChange(&config.Config, change); err != nil {
+			return config, fmt.Errorf("--change %s: %w", change, err)
+		}
+	}
+	return config, nil
 }
 
 func or(text, other string) string {

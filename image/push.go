@@ -216,10 +216,9 @@ var fileTransports = map[string]string{"dir": DockerDir, "oci": OCIDir, "oci-arc
 func Transport(text string) (form, path, ref string, err error) {
 	kind, rest, ok := strings.Cut(text, ":")
 	if form = fileTransports[kind]; ok && form != "" {
-		if form == DockerDir {
-			return form, rest, "", nil
+		if path = rest; form != DockerDir {
+			path, ref, _ = strings.Cut(rest, ":")
 		}
-		path, ref, _ = strings.Cut(rest, ":")
 		if path == "" {
 			return "", "", "", fmt.Errorf("%s: a path is needed", text)
 		}

@@ -9,11 +9,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
-	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"containers/rl/storage"
 )
@@ -32,10 +30,11 @@ type SaveOptions struct {
 	Form         string
 	Images       []SavedImage
 	Output       string       // path; "" is the stream
+	New          bool         // a file that is there is not overwritten
 	Compress     bool         // layers of docker-dir
 	Uncompressed bool         // layers of the OCI forms
-	Compression  string       // of the OCI forms; "" is gzip
-	Manifest     string       // format of docker-dir: FormatDocker or FormatOCI
+	Compression  string       // of layers that are compressed; "" is gzip
+	Manifest     string       // FormatDocker or FormatOCI; "" is the one that is usual in the form
 	Tell         func(string) `json:"-"`
 }
 
@@ -79,13 +78,16 @@ func (o SaveOptions) archive(ctx context.Context, images []*stored, stream io.Wr
 		}
 		return o.tar(ctx, images, stream)
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(o.Output), ".rl-save-")
+	if o.New && err == nil && info.Size() > 0 {
+		return "", fmt.Errorf("%s:%s: %[1]s doesn't support modifying existing images", o.Form, o.Output)
+	}
+	tmp, target, err := Beside(o.Output, ".rl-save-")
 	if err != nil {
 		return "", err
 	}
 	d, err = o.tar(ctx, images, tmp)
 	if err = errors.Join(err, tmp.Chmod(0o644), tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), o.Output)
+		err = os.Rename(tmp.Name(), target)
 	}
 	if err != nil {
 		os.Remove(tmp.Name())
@@ -117,6 +119,17 @@ func (o SaveOptions) into(ctx context.Context, s sink, images []*stored) (d dige
 		return "", err
 	}
 	return d, s.close()
+}
+
+// format is that of the manifests.
+func (o SaveOptions) format(usual, compression string) (string, error) {
+	switch {
+	case o.Manifest == FormatDocker && compression == Zstd:
+		return "", errors.New("manifests of the format v2s2 know no zstd: --format oci does")
+	case o.Manifest == "" && compression == Zstd:
+		return FormatOCI, nil
+	}
+	return or(o.Manifest, usual), nil
 }
 
 func (o SaveOptions) tell(format string, args ...any) {
@@ -203,52 +216,6 @@ func putBlob(s sink, name string, b blob) error {
 	return s.put(name, b.desc.Size, r)
 }
 
-// layout writes an OCI image layout (image-spec, image-layout.md).
-func (o SaveOptions) layout(ctx context.Context, s sink, images []*stored) (digest.Digest, error) {
-	index := imagespec.Index{MediaType: imagespec.MediaTypeImageIndex, Manifests: []imagespec.Descriptor{}}
-	index.SchemaVersion = 2
-	written := map[digest.Digest]bool{}
-	put := func(b blob) error {
-		if written[b.desc.Digest] {
-			return nil
-		}
-		written[b.desc.Digest] = true
-		return putBlob(s, "blobs/"+b.desc.Digest.Algorithm().String()+"/"+b.desc.Digest.Encoded(), b)
-	}
-	var last digest.Digest
-	for _, img := range images {
-		manifest, err := o.blobs(ctx, img, FormatOCI, o.layoutCompression(), put)
-		if err != nil {
-			return "", err
-		}
-		b := textBlob(imagespec.MediaTypeImageManifest, manifest)
-		if err := put(b); err != nil {
-			return "", err
-		}
-		last = b.desc.Digest
-		if len(img.names) == 0 {
-			index.Manifests = append(index.Manifests, b.desc)
-		}
-		for _, name := range img.names {
-			d := b.desc
-			d.Annotations = map[string]string{imagespec.AnnotationRefName: name}
-			index.Manifests = append(index.Manifests, d)
-		}
-	}
-	o.tell("Writing manifest to image destination")
-	return last, errors.Join(putJSON(s, "index.json", index), putJSON(s, imagespec.ImageLayoutFile, imagespec.ImageLayout{Version: imagespec.ImageLayoutVersion}))
-}
-
-func (o SaveOptions) layoutCompression() string {
-	switch {
-	case o.Uncompressed:
-		return None
-	case o.Compression == "":
-		return Gzip
-	}
-	return o.Compression
-}
-
 // blobs writes layers and configuration, and gives the manifest.
 func (o SaveOptions) blobs(ctx context.Context, img *stored, format, compression string, put func(blob) error) ([]byte, error) {
 	var list []blob
@@ -273,22 +240,4 @@ func (o SaveOptions) blobs(ctx context.Context, img *stored, format, compression
 		return nil, err
 	}
 	return makeManifest(format, config.desc, list, img.manifest)
-}
-
-// directory writes the form of the transport dir (containers-transports(5)).
-func (o SaveOptions) directory(ctx context.Context, s sink, img *stored) (digest.Digest, error) {
-	format, compression := FormatDocker, None
-	if o.Manifest != "" {
-		format = o.Manifest
-	}
-	if o.Compress {
-		compression = Gzip
-	}
-	manifest, err := o.blobs(ctx, img, format, compression, func(b blob) error { return putBlob(s, b.desc.Digest.Encoded(), b) })
-	if err != nil {
-		return "", err
-	}
-	o.tell("Writing manifest to image destination")
-	const version = "Directory Transport Version: 1.1\n"
-	return digest.FromBytes(manifest), errors.Join(s.put("manifest.json", int64(len(manifest)), bytesReader(manifest)), s.put("version", int64(len(version)), bytesReader([]byte(version))))
 }

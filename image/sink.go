@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func bytesReader(b []byte) io.Reader { return bytes.NewReader(b) }
@@ -31,7 +34,6 @@ func (c *countedSum) Write(b []byte) (int, error) {
 // sink takes the files of an image: an archive, or a directory.
 type sink interface {
 	put(name string, size int64, r io.Reader) error
-	link(name, target string) error
 	close() error
 }
 
@@ -52,10 +54,6 @@ func (s tarSink) put(name string, size int64, r io.Reader) error {
 		return fmt.Errorf("writing %s: %w", name, err)
 	}
 	return nil
-}
-
-func (s tarSink) link(name, target string) error {
-	return s.w.WriteHeader(&tar.Header{Name: name, Linkname: target, Mode: 0o777, ModTime: epoch, Typeflag: tar.TypeSymlink})
 }
 
 func (s tarSink) close() error { return s.w.Close() }
@@ -87,5 +85,29 @@ func (s dirSink) put(name string, size int64, r io.Reader) (err error) {
 	return os.Rename(tmp.Name(), path)
 }
 
-func (s dirSink) link(string, string) error { return nil }
-func (s dirSink) close() error              { return nil }
+func (s dirSink) close() error { return nil }
+
+// Beside makes the file that is to be renamed to target: that is path, or what a
+// link there leads to, which need not be there.
+func Beside(path, pattern string) (tmp *os.File, target string, err error) {
+	target = path
+	for n := 0; ; n++ {
+		to, err := os.Readlink(target)
+		if err != nil {
+			break // no link
+		}
+		if n == maxLinks {
+			return nil, "", fmt.Errorf("opening %s: %w", path, unix.ELOOP)
+		}
+		if !filepath.IsAbs(to) {
+			to = filepath.Dir(target) + "/" + to // not cleaned: a/.. may be elsewhere when a is a link
+		}
+		target = to
+	}
+	tmp, err = os.CreateTemp(filepath.Dir(target), pattern)
+	var of *fs.PathError
+	if errors.As(err, &of) {
+		of.Path = path // which is what the user knows
+	}
+	return tmp, target, err
+}

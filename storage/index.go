@@ -266,6 +266,9 @@ func read(file *os.File) (*Image, error) {
 // protected from a removal at the same moment.
 func lock(file *os.File, how int) error { return lockFD(int(file.Fd()), how) }
 
+// Lock waits until no other has the lock.
+func Lock(file *os.File) error { return lock(file, unix.LOCK_EX) }
+
 func lockFD(fd, how int) error {
 	for {
 		err := unix.Flock(fd, how)

@@ -71,6 +71,9 @@ func Parse(text []byte) (*Policy, error) {
 	}
 	for transport, scopes := range p.Transports {
 		for scope, list := range scopes {
+			if transport == "tarball" && scope != "" { // which tells none of them apart
+				return nil, fmt.Errorf("transport %q takes no scope but \"\", it has %q", transport, scope)
+			}
 			if len(list) == 0 {
 				return nil, fmt.Errorf("transport %q, scope %q: no requirement", transport, scope)
 			}

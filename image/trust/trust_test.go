@@ -43,6 +43,8 @@ func TestParse(t *testing.T) {
 		`{"default":[{"type":"sigstoreSigned","keyPath":"/k","signedIdentity":{"type":"exactReference"}}]}`:               "lacks a field",
 		`{"default":[{"type":"sigstoreSigned","keyPath":"/k","signedIdentity":{"type":"matchRepository","prefix":"a"}}]}`: "of another type",
 		`{"default":[{"type":"reject"}],"transports":{"docker":{"a":[]}}}`:                                                "no requirement",
+		`{"default":[{"type":"reject"}],"transports":{"tarball":{"":[{"type":"reject"}]}}}`:                               "",
+		`{"default":[{"type":"reject"}],"transports":{"tarball":{"/a":[{"type":"reject"}]}}}`:                             `takes no scope but "", it has "/a"`,
 	} {
 		_, err := Parse([]byte(text))
 		if fails == "" && err != nil || fails != "" && (err == nil || !strings.Contains(err.Error(), fails)) {
