@@ -18,6 +18,7 @@ import (
 //	index/images/ID.image      an image; its lock says that someone uses it
 //	index/names/FULL-NAME     link to ../images/ID.image
 //	index/aliases/AS-TYPED    link to ../names/FULL-NAME
+//	index/digests/DIGEST@ID   link to ../images/ID.image: see KeepDigest
 //	index/shared/AS-TYPED     what a read-only store has under the name: see Remember
 //
 // Every change is one rename or one unlink.
@@ -143,12 +144,15 @@ func untagged(name string) string {
 }
 
 func (d Dirs) hasDigest(id, digest string) bool {
+	if d.hasLink(id, digest) {
+		return true
+	}
 	img, err := open(path.Join(d.images(), id+suffix))
 	if err != nil {
 		return false
 	}
 	defer img.Close()
-	return img.Digest == digest || "sha256:"+img.ID == digest
+	return img.HasDigest(digest)
 }
 
 // candidates are the files that may hold ref, the surest first.
