@@ -58,6 +58,11 @@ func (d Dirs) lookup(ref string) (*Image, error) {
 	if ref == "" || ref[0] == '.' || ref[0] == '/' || strings.ContainsRune(ref, 0) {
 		return nil, noImage(ref)
 	}
+	if id := strings.TrimPrefix(ref, "sha256:"); IsID(id) { // no name hides an image from its whole id
+		if img, err := open(path.Join(d.images(), id+suffix)); !errors.Is(err, ErrNoImage) {
+			return img, err
+		}
+	}
 	for _, file := range d.candidates(ref) {
 		img, err := open(file)
 		if err == nil {
@@ -178,6 +183,9 @@ func FullNames(ref string) []string {
 	}
 	return full
 }
+
+// IsID says whether it is a whole id.
+func IsID(text string) bool { return len(text) == 64 && isHex(text) }
 
 func isHex(text string) bool {
 	return len(text) >= 3 && strings.Trim(text, "0123456789abcdef") == ""
@@ -314,6 +322,11 @@ func (d Dirs) Names() (map[string][]string, error) {
 // FullName gives the full name that ref stands for; ErrNoImage when it is
 // none, but an id.
 func (d Dirs) FullName(ref string) (string, error) {
+	if id := strings.TrimPrefix(ref, "sha256:"); IsID(id) {
+		if _, err := os.Lstat(path.Join(d.images(), id+suffix)); err == nil {
+			return "", noImage(ref)
+		}
+	}
 	for _, file := range d.candidates(ref) {
 		target, err := os.Readlink(file)
 		if err != nil {

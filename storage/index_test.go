@@ -120,6 +120,21 @@ func TestKeepDigest(t *testing.T) {
 	}
 }
 
+// The whole id of an image is never another's name.
+func TestLookupID(t *testing.T) {
+	d := testDirs(t)
+	record(t, d, idA, []string{"quay.io/a:1"}, nil)
+	record(t, d, idB, []string{"localhost/" + idA + ":latest", "localhost/sha256:" + idA, "localhost/" + idA[:12] + ":latest"}, []string{"sha256:" + idA, idA})
+	for ref, want := range map[string]string{idA: idA, "sha256:" + idA: idA, idA[:12]: idB, "localhost/" + idA: idB, "localhost/sha256:" + idA: idB} {
+		if got := lookup(t, d, ref); got != want {
+			t.Errorf("Lookup(%q) = %q, want %q", ref, got, want)
+		}
+	}
+	if full, err := d.FullName("sha256:" + idA); !errors.Is(err, ErrNoImage) {
+		t.Errorf("FullName: %s, %v", full, err)
+	}
+}
+
 func TestRetag(t *testing.T) {
 	d := testDirs(t)
 	const name = "docker.io/library/alpine:latest"
