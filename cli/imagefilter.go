@@ -77,7 +77,7 @@ func imageFilter(key, value string, all *imageViews) (imageTest, error) {
 		}, nil
 	case "digest":
 		return func(v *imageView, _ string) bool {
-			return strings.HasPrefix(v.Digest, value) || strings.HasPrefix(v.manifest.String(), value)
+			return slices.ContainsFunc(append([]string{v.Digest, v.manifest.String()}, v.Digests...), func(d string) bool { return strings.HasPrefix(d, value) })
 		}, nil
 	case "label":
 		return func(v *imageView, _ string) bool {

@@ -153,12 +153,12 @@ func (v *imageView) repoTags() []string {
 }
 
 // repoDigests name the image in each of its repositories by the digests of its
-// manifest and of the index that it was found by.
+// manifest and of all that it was found by.
 func (v *imageView) repoDigests() []string {
 	list := []string{}
 	for _, name := range v.Names {
 		repository, _ := splitTag(name)
-		for _, d := range []string{v.Digest, v.manifest.String()} {
+		for _, d := range append([]string{v.Digest, v.manifest.String()}, v.Digests...) {
 			if full := repository + "@" + d; d != "" && !slices.Contains(list, full) {
 				list = append(list, full)
 			}

@@ -107,7 +107,7 @@ func pullInside(s Streams, args []string) error {
 			fmt.Fprintf(s.Err, "rl: files of other users in %s now belong to root: %s\n", ref, r.Notice)
 		}
 		if r.PrintID {
-			r.status(s, ref, before, result.Image)
+			r.status(s, ref, before, result)
 			fmt.Fprintln(s.Out, result.Image.ID)
 		}
 		result.Image.Close()
@@ -126,13 +126,13 @@ func (r *pullRequest) known(ref string) string {
 }
 
 // status is docker's, but not where the id is: that is all of podman's output.
-func (r *pullRequest) status(s Streams, ref, before string, img *storage.Image) {
+func (r *pullRequest) status(s Streams, ref, before string, pulled *image.Result) {
 	switch {
 	case r.Quiet:
-	case before == img.ID:
-		fmt.Fprintf(s.Err, "Digest: %s\nStatus: Image is up to date for %s\n", img.Digest, ref)
+	case before == pulled.Image.ID:
+		fmt.Fprintf(s.Err, "Digest: %s\nStatus: Image is up to date for %s\n", pulled.Digest, ref)
 	default:
-		fmt.Fprintf(s.Err, "Digest: %s\nStatus: Downloaded newer image for %s\n", img.Digest, ref)
+		fmt.Fprintf(s.Err, "Digest: %s\nStatus: Downloaded newer image for %s\n", pulled.Digest, ref)
 	}
 }
 

@@ -67,7 +67,7 @@ func fetch(ctx context.Context, o PullOptions, e Endpoint, ref Reference, desc *
 		record.Aliases = []string{o.Ref}
 	}
 	if stored, err := o.adopt(ctx, record); stored != nil || err != nil {
-		return &Result{Image: stored}, err
+		return &Result{Image: stored, Digest: record.Digest.String()}, err
 	}
 	store, err := layers.Open(o.Dirs)
 	if err != nil {
@@ -79,7 +79,7 @@ func fetch(ctx context.Context, o PullOptions, e Endpoint, ref Reference, desc *
 	if err != nil {
 		return nil, err
 	}
-	return &Result{stored, p.squashed.Load()}, nil
+	return &Result{stored, p.squashed.Load(), record.Digest.String()}, nil
 }
 
 // choose picks the platform's image of an index.

@@ -40,7 +40,8 @@ type PullOptions struct {
 // Result is an image that is in the store.
 type Result struct {
 	Image    *storage.Image
-	Squashed bool // owners were lost, as only one id is mapped
+	Squashed bool   // owners were lost, as only one id is mapped
+	Digest   string // by which the registry has it now
 }
 
 // Time-outs of a registry that does not answer; what it sends is bounded by

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+
+	"containers/rl/storage"
 )
 
 // Reference is a name of an image in docker's grammar (distribution/reference).
@@ -45,11 +47,12 @@ func ParseReference(s string) (Reference, error) {
 }
 
 // LocalName is the full name of an image that is named here: without a registry
-// it is localhost's, as with podman.
+// it is localhost's, as with podman. One that is written as an id is would hide
+// the image of that id.
 func LocalName(s string) (string, error) {
 	r, short, err := parse(s)
-	if err == nil && r.Digest != "" {
-		err = fmt.Errorf("%s: a name that is given cannot have a digest", s)
+	if id, ok := strings.CutPrefix(s, "sha256:"); err == nil && (r.Digest != "" || ok && storage.IsID(id)) {
+		err = fmt.Errorf("%s: tag by digest not supported: a name that is given cannot have a digest", s)
 	}
 	if short {
 		r = r.at("localhost")

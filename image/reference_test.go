@@ -37,6 +37,21 @@ func TestParseReference(t *testing.T) {
 	}
 }
 
+// A name that is given is no digest and no id.
+func TestLocalName(t *testing.T) {
+	id := strings.Repeat("a", 64)
+	for text, want := range map[string]string{"x": "localhost/x:latest", "sha256:abc": "localhost/sha256:abc", id: "localhost/" + id + ":latest", "quay.io/x:1": "quay.io/x:1"} {
+		if name, err := LocalName(text); err != nil || name != want {
+			t.Errorf("%s: %s, %v, want %s", text, name, err, want)
+		}
+	}
+	for _, bad := range []string{"sha256:" + id, "x@sha256:" + id, "X"} {
+		if name, err := LocalName(bad); err == nil {
+			t.Errorf("%q is taken for %s", bad, name)
+		}
+	}
+}
+
 // What is taken once is taken again in its full form, and means the same.
 func FuzzReference(f *testing.F) {
 	for _, seed := range []string{"alpine", "a/b:c", "localhost:1/x", "x@sha256:" + strings.Repeat("0", 64)} {

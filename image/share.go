@@ -148,6 +148,9 @@ func (o PullOptions) adopt(ctx context.Context, record layers.Image) (*storage.I
 	}
 	defer unlock()
 	img.Image.Layers, img.Image.Digest = img.Dirs(), record.Digest.String()
+	if err := o.Dirs.KeepDigest(img.Image); err != nil {
+		return nil, err
+	}
 	if err := o.Dirs.Record(img.Image, record.Names, record.Aliases); err != nil {
 		return nil, err
 	}

@@ -33,6 +33,10 @@ func (d Dirs) CheckIndex() (sound []*Image, broken map[string]error, err error) 
 	if err != nil {
 		return nil, nil, err
 	}
+	further, err := d.furtherDigests()
+	if err != nil {
+		return nil, nil, err
+	}
 	broken = map[string]error{}
 	for _, id := range ids {
 		img, err := open(path.Join(d.images(), id+suffix))
@@ -48,13 +52,13 @@ func (d Dirs) CheckIndex() (sound []*Image, broken map[string]error, err error) 
 			continue
 		}
 		img.Close()
-		img.Names = names[id]
+		img.Names, img.Digests = names[id], further[id]
 		sound = append(sound, img)
 	}
 	return sound, broken, nil
 }
 
-// ClearNames removes full names that lead to no image: what a removal that was
+// ClearNames removes full names and digests that lead to no image: what a removal that was
 // killed leaves. Aliases may lead nowhere: what a short name once stood for stays
 // known. Who calls it holds the lock of those who write.
 func (d Dirs) ClearNames() error {
@@ -62,13 +66,26 @@ func (d Dirs) ClearNames() error {
 	if err != nil {
 		return err
 	}
+	further, err := d.furtherDigests()
+	if err != nil {
+		return err
+	}
+	gone := func(id string) bool {
+		_, err := os.Lstat(path.Join(d.images(), id+suffix))
+		return errors.Is(err, os.ErrNotExist)
+	}
 	var failed []error
 	for id, list := range names {
-		if _, err := os.Lstat(path.Join(d.images(), id+suffix)); !errors.Is(err, os.ErrNotExist) {
+		if !gone(id) {
 			continue
 		}
 		for _, name := range list {
 			failed = append(failed, d.Untag(name))
+		}
+	}
+	for id := range further {
+		if gone(id) {
+			failed = append(failed, d.forgetDigests(id))
 		}
 	}
 	return errors.Join(failed...)

@@ -140,6 +140,7 @@ func (d Dirs) Graph() string { return path.Join(d.Data, "storage") }
 func (d Dirs) images() string     { return path.Join(d.Data, "index", "images") }
 func (d Dirs) names() string      { return path.Join(d.Data, "index", "names") }
 func (d Dirs) aliases() string    { return path.Join(d.Data, "index", "aliases") }
+func (d Dirs) digests() string    { return path.Join(d.Data, "index", "digests") }
 func (d Dirs) shared() string     { return path.Join(d.Data, "index", "shared") }
 func (d Dirs) containers() string { return path.Join(d.Data, "containers") }
 func (d Dirs) taken() string      { return path.Join(d.Data, "container-names") }

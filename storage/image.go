@@ -13,6 +13,7 @@ var ErrNoImage = errors.New("image not known")
 type Image struct {
 	ID       string    // hex digest of the config
 	Digest   string    // of the manifest, with its algorithm
+	Digests  []string  // of further manifests that led to it; from Lookup none
 	Names    []string  // full names; from Lookup only those asked for
 	Layers   []string  // absolute directories, topmost first
 	Size     int64     // of the unpacked layers

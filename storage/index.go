@@ -18,6 +18,7 @@ import (
 //	index/images/ID.image      an image; its lock says that someone uses it
 //	index/names/FULL-NAME     link to ../images/ID.image
 //	index/aliases/AS-TYPED    link to ../names/FULL-NAME
+//	index/digests/DIGEST@ID   link to ../images/ID.image: see KeepDigest
 //	index/shared/AS-TYPED     what a read-only store has under the name: see Remember
 //
 // Every change is one rename or one unlink.
@@ -56,6 +57,11 @@ func (d Dirs) lookup(ref string) (*Image, error) {
 	// No reference begins otherwise; the rest never meets "..", nor a file being made.
 	if ref == "" || ref[0] == '.' || ref[0] == '/' || strings.ContainsRune(ref, 0) {
 		return nil, noImage(ref)
+	}
+	if id := strings.TrimPrefix(ref, "sha256:"); IsID(id) { // no name hides an image from its whole id
+		if img, err := open(path.Join(d.images(), id+suffix)); !errors.Is(err, ErrNoImage) {
+			return img, err
+		}
 	}
 	for _, file := range d.candidates(ref) {
 		img, err := open(file)
@@ -143,12 +149,15 @@ func untagged(name string) string {
 }
 
 func (d Dirs) hasDigest(id, digest string) bool {
+	if d.hasLink(id, digest) {
+		return true
+	}
 	img, err := open(path.Join(d.images(), id+suffix))
 	if err != nil {
 		return false
 	}
 	defer img.Close()
-	return img.Digest == digest || "sha256:"+img.ID == digest
+	return img.HasDigest(digest)
 }
 
 // candidates are the files that may hold ref, the surest first.
@@ -174,6 +183,9 @@ func FullNames(ref string) []string {
 	}
 	return full
 }
+
+// IsID says whether it is a whole id.
+func IsID(text string) bool { return len(text) == 64 && isHex(text) }
 
 func isHex(text string) bool {
 	return len(text) >= 3 && strings.Trim(text, "0123456789abcdef") == ""
@@ -313,6 +325,11 @@ func (d Dirs) Names() (map[string][]string, error) {
 // FullName gives the full name that ref stands for; ErrNoImage when it is
 // none, but an id.
 func (d Dirs) FullName(ref string) (string, error) {
+	if id := strings.TrimPrefix(ref, "sha256:"); IsID(id) {
+		if _, err := os.Lstat(path.Join(d.images(), id+suffix)); err == nil {
+			return "", noImage(ref)
+		}
+	}
 	for _, file := range d.candidates(ref) {
 		target, err := os.Readlink(file)
 		if err != nil {

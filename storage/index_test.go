@@ -78,6 +78,63 @@ func TestLookupContent(t *testing.T) {
 }
 
 // TestRetag: an alias leads where its name leads, and a name moves.
+// An image that is found by another manifest keeps the digest of the first, also
+// while it is in use; both lead to it until it is removed.
+func TestKeepDigest(t *testing.T) {
+	d := testDirs(t)
+	const name, first, second = "quay.io/team/tool:1", "sha256:" + idA, "sha256:" + idB
+	id := strings.Repeat("c", 64)
+	enter := func(digest string) {
+		t.Helper()
+		img := &Image{ID: id, Digest: digest, Config: json.RawMessage(`{}`)}
+		if err := errors.Join(d.KeepDigest(img), d.Record(img, []string{name}, nil)); err != nil {
+			t.Fatal(err)
+		}
+		if img.Digest != first {
+			t.Errorf("the digest is %s", img.Digest)
+		}
+	}
+	enter(first)
+	held, err := d.Lookup(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	enter(second)
+	held.Close()
+	enter(second)
+	enter(first)
+	for _, digest := range []string{first, second} {
+		if got := lookup(t, d, "tool@"+digest); got != id {
+			t.Errorf("%s leads to %q", digest, got)
+		}
+	}
+	list, err := d.Images()
+	if err != nil || len(list) != 1 || !slices.Equal(list[0].Digests, []string{second}) || !list[0].HasDigest(first) || !list[0].HasDigest(second) {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if err := d.Forget(id); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(d.digests()); err != nil || len(left) != 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+// The whole id of an image is never another's name.
+func TestLookupID(t *testing.T) {
+	d := testDirs(t)
+	record(t, d, idA, []string{"quay.io/a:1"}, nil)
+	record(t, d, idB, []string{"localhost/" + idA + ":latest", "localhost/sha256:" + idA, "localhost/" + idA[:12] + ":latest"}, []string{"sha256:" + idA, idA})
+	for ref, want := range map[string]string{idA: idA, "sha256:" + idA: idA, idA[:12]: idB, "localhost/" + idA: idB, "localhost/sha256:" + idA: idB} {
+		if got := lookup(t, d, ref); got != want {
+			t.Errorf("Lookup(%q) = %q, want %q", ref, got, want)
+		}
+	}
+	if full, err := d.FullName("sha256:" + idA); !errors.Is(err, ErrNoImage) {
+		t.Errorf("FullName: %s, %v", full, err)
+	}
+}
+
 func TestRetag(t *testing.T) {
 	d := testDirs(t)
 	const name = "docker.io/library/alpine:latest"

@@ -108,7 +108,7 @@ func (d Dirs) link(dir, name, target string) error {
 // holds the lock of those who write.
 func (d Dirs) ClearUnfinished() error {
 	var failed []error
-	for _, dir := range []string{d.images(), d.names(), d.aliases(), d.shared()} {
+	for _, dir := range []string{d.images(), d.names(), d.aliases(), d.digests(), d.shared()} {
 		entries, err := os.ReadDir(dir)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			failed = append(failed, err)
@@ -177,5 +177,5 @@ func (d Dirs) Forget(id string) error {
 	if err := os.Remove(name); err != nil {
 		return err
 	}
-	return d.sync(d.images()) // before its layers go
+	return errors.Join(d.sync(d.images()), d.forgetDigests(id)) // before its layers go
 }

@@ -68,6 +68,9 @@ func (s *Store) PutImage(img Image) (*storage.Image, error) {
 		return nil, fmt.Errorf("storing image %s: %w", entry.ID, err)
 	}
 	old := s.retagged(img.Names, entry.ID)
+	if err := s.dirs.KeepDigest(entry); err != nil {
+		return nil, err
+	}
 	if err := s.record(entry, img); err != nil {
 		return nil, err
 	}

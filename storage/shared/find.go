@@ -26,8 +26,7 @@ func (set Set) Find(ref string) (img *Image, name string, err error) {
 	}
 	match := storage.PartOf(ref)
 	img = set.first(func(img *Image) bool {
-		has := func(digest string) bool { return img.Digest == digest || "sha256:"+img.ID == digest }
-		at := slices.IndexFunc(img.Names, func(full string) bool { return match(full, has) })
+		at := slices.IndexFunc(img.Names, func(full string) bool { return match(full, img.HasDigest) })
 		if at >= 0 {
 			name = img.Names[at]
 		}
