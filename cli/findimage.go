@@ -24,7 +24,7 @@ func findImage(host container.Host, w start.Wanted) (*storage.Image, error) {
 		}
 		return img, nil
 	}
-	img, err := lookup(host, w.Ref)
+	img, err := lookupFor(host, w.Ref, w.Platform)
 	if err != nil && !errors.Is(err, storage.ErrNoImage) {
 		return nil, err
 	}

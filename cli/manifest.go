@@ -18,8 +18,6 @@ import (
 	"containers/rl/storage/layers"
 )
 
-func isManifestList(img *storage.Image) bool { return image.IsList(img) }
-
 func manifestCreateFlags(f *flags.Set) func(Streams, []string) error {
 	a := image.Access{}
 	check := registryFlags(f, &a)
