@@ -162,7 +162,7 @@ func ancestorTest(value string) (containerTest, error) {
 	if err != nil {
 		return nil, err
 	}
-	ancestor, err := host.Dirs.Lookup(value)
+	ancestor, err := host.Dirs.LookupImage(value)
 	if err != nil && !errors.Is(err, storage.ErrNoImage) {
 		return nil, err
 	}

@@ -24,7 +24,13 @@ func findImage(host container.Host, w start.Wanted) (*storage.Image, error) {
 		}
 		return img, nil
 	}
-	img, err := lookup(host, w.Ref)
+	switch id, err := fromTransport(w); {
+	case err != nil:
+		return nil, err
+	case id != "":
+		return lookupFitting(host, id, w)
+	}
+	img, err := lookupFor(host, w.Ref, w.Platform)
 	if err != nil && !errors.Is(err, storage.ErrNoImage) {
 		return nil, err
 	}
@@ -54,6 +60,27 @@ func findImage(host container.Host, w start.Wanted) (*storage.Image, error) {
 		return nil, failed
 	}
 	return host.Dirs.Lookup(w.Ref)
+}
+
+// fromTransport brings what a transport of files names, whatever is here: it may
+// have changed there.
+func fromTransport(w start.Wanted) (id string, err error) {
+	if form, _, _, _ := image.Transport(w.Ref); form != "" && w.Pull == "never" {
+		return "", fmt.Errorf("%s: --pull never forbids to get it", w.Ref)
+	}
+	return fromFile(w.Ref, w.Quiet)
+}
+
+func lookupFitting(host container.Host, id string, w start.Wanted) (*storage.Image, error) {
+	img, err := host.Dirs.Lookup(id)
+	if err == nil {
+		err = otherPlatform(img, w)
+	}
+	if err != nil {
+		img.Close()
+		return nil, err
+	}
+	return img, nil
 }
 
 // otherPlatform is the error of an image that is not for the platform asked for.

@@ -61,6 +61,11 @@ func (r imageRequest) run(host container.Host, in, out *os.File) error {
 
 // answer is run, and gives what the second self printed.
 func (r imageRequest) answer(host container.Host, in *os.File) (string, error) {
+	return captured(func(out *os.File) error { return r.run(host, in, out) })
+}
+
+// captured gives what is written meanwhile.
+func captured(do func(out *os.File) error) (string, error) {
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		return "", fmt.Errorf("making a pipe: %w", err)
@@ -71,7 +76,7 @@ func (r imageRequest) answer(host container.Host, in *os.File) (string, error) {
 		b, _ := io.ReadAll(reader)
 		text <- string(b)
 	}()
-	err = r.run(host, in, writer)
+	err = do(writer)
 	writer.Close()
 	return <-text, err
 }

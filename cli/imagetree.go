@@ -28,7 +28,7 @@ func imageTreeFlags(f *flags.Set) func(Streams, []string) error {
 		if err != nil {
 			return err
 		}
-		v, err := all.find(args[0])
+		v, err := all.findImage(args[0])
 		if err != nil {
 			return err
 		}

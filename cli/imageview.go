@@ -74,7 +74,7 @@ func viewImages(host container.Host) (*imageViews, error) {
 }
 
 func (all *imageViews) view(img *storage.Image) (*imageView, error) {
-	v := &imageView{Image: img, List: isManifestList(img)}
+	v := &imageView{Image: img, List: img.IsList()}
 	if err := json.Unmarshal(img.Config, &v.Spec); err != nil && !v.List {
 		return nil, fmt.Errorf("reading the configuration of image %s: %w", img.ID, err)
 	}
@@ -133,6 +133,20 @@ func (all *imageViews) find(ref string) (*imageView, error) {
 		return v, nil
 	}
 	return nil, fmt.Errorf("%s: %w", ref, storage.ErrNoImage) // gone meanwhile
+}
+
+// findImage is find, and gives for a list its image for this machine.
+func (all *imageViews) findImage(ref string) (*imageView, error) {
+	v, err := all.find(ref)
+	if err != nil || !v.List {
+		return v, err
+	}
+	img, err := all.dirs.LookupImage(ref)
+	if err != nil {
+		return nil, err
+	}
+	defer img.Close()
+	return all.find(img.ID)
 }
 
 // dangling: without a name, and no other image is made of it.

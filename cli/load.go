@@ -40,12 +40,12 @@ func loadFlags(f *flags.Set) func(Streams, []string) error {
 				return usageError{Text: "cannot read from terminal, use command-line redirection or the --input flag", Command: "load"}
 			}
 		}
-		return r.loadFrom(s, from)
+		return r.loadFrom(s, from, nil)
 	}
 }
 
-// loadFrom opens the archive as the user, and passes the descriptor.
-func (r imageRequest) loadFrom(s Streams, from string) error {
+// loadFrom opens the archive as the user, and passes the descriptor; out is as in run.
+func (r imageRequest) loadFrom(s Streams, from string, out *os.File) error {
 	host, err := start.OpenHost()
 	if err != nil {
 		return err
@@ -62,7 +62,7 @@ func (r imageRequest) loadFrom(s Streams, from string) error {
 		r.Load.Path = from
 		if info.IsDir() {
 			r.Load.Dir = from
-			return r.run(host, nil, nil)
+			return r.run(host, nil, out)
 		}
 	}
 	file, err := openArchiveArgument(s, from)
@@ -70,7 +70,7 @@ func (r imageRequest) loadFrom(s Streams, from string) error {
 		return err
 	}
 	defer file.Close()
-	return r.run(host, file, nil)
+	return r.run(host, file, out)
 }
 
 // realPath is what policies name: absolute, and without links.

@@ -18,8 +18,6 @@ import (
 	"containers/rl/storage/layers"
 )
 
-func isManifestList(img *storage.Image) bool { return image.IsList(img) }
-
 func manifestCreateFlags(f *flags.Set) func(Streams, []string) error {
 	a := image.Access{}
 	check := registryFlags(f, &a)
@@ -46,11 +44,15 @@ func manifestCreateFlags(f *flags.Set) func(Streams, []string) error {
 		if err != nil {
 			return err
 		}
+		refs, err := fromFiles(args[1:])
+		if err != nil {
+			return err
+		}
 		if _, err = image.Change(host.Dirs, list.ID, func(l *image.List) error {
 			if err := annotations(&l.Index.Annotations); err != nil {
 				return err
 			}
-			for _, ref := range args[1:] {
+			for _, ref := range refs {
 				if _, err := l.Add(context.Background(), host.Dirs, ref, "", *all, a); err != nil {
 					return err
 				}
@@ -62,6 +64,23 @@ func manifestCreateFlags(f *flags.Set) func(Streams, []string) error {
 		_, err = fmt.Fprintln(s.Out, list.ID)
 		return err
 	}
+}
+
+// fromFiles brings the images that transports of files name, and has their ids instead.
+func fromFiles(refs []string) (list []string, err error) {
+	for _, ref := range refs {
+		if !strings.HasPrefix(ref, "containers-storage:") {
+			id, err := fromFile(ref, true)
+			if err != nil {
+				return nil, err
+			}
+			if id != "" {
+				ref = id
+			}
+		}
+		list = append(list, ref)
+	}
+	return list, nil
 }
 
 func createList(host container.Host, ref, name string, amend bool) (*image.List, error) {
@@ -161,8 +180,15 @@ func manifestAddFlags(f *flags.Set) func(Streams, []string) error {
 		if err != nil {
 			return err
 		}
+		if _, err := image.FindList(host.Dirs, args[0]); err != nil {
+			return err
+		}
+		refs, err := fromFiles(args[1:])
+		if err != nil {
+			return err
+		}
 		l, err := image.Change(host.Dirs, args[0], func(l *image.List) error {
-			for _, ref := range args[1:] {
+			for _, ref := range refs {
 				if err := e.add(host, l, ref, platform, *all, a); err != nil {
 					return err
 				}

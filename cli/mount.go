@@ -383,7 +383,7 @@ func imageUmountFlags(f *flags.Set) func(Streams, []string) error {
 		}
 		var failed []error
 		for _, ref := range args {
-			img, err := host.Dirs.Lookup(ref)
+			img, err := host.Dirs.LookupImage(ref)
 			if err == nil {
 				img.Close()
 				if err = unmount(imagePlace(host.Dirs, img.ID), *force); errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) {

@@ -149,7 +149,11 @@ func runFlags(f *flags.Set) func(Streams, []string) error {
 		var ended container.Exit
 		if run.RemovesImage() && errors.As(err, &ended) {
 			run.Image.Close() // its lock is ours
-			removeAfter(s, args[0])
+			ref := args[0]
+			if form, _, _, _ := image.Transport(ref); form != "" {
+				ref = run.Image.ID
+			}
+			removeAfter(s, ref)
 		}
 		return err
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,7 +20,7 @@ func pullFlags(f *flags.Set) func(Streams, []string) error {
 	check := registryFlags(f, &r.Access)
 	platform := f.String("platform", "", "OS/ARCH[/VARIANT]")
 	arch := f.String("arch", "", "architecture, instead of the host's")
-	os := f.String("os", "", "operating system, instead of the host's")
+	system := f.String("os", "", "operating system, instead of the host's")
 	variant := f.String("variant", "", "variant of the architecture")
 	all := f.BoolP("all-tags", "a", false, "all tags of the repository")
 	policy := f.String("policy", "always", "always|missing|newer|never")
@@ -32,7 +33,7 @@ func pullFlags(f *flags.Set) func(Streams, []string) error {
 			return usageError{Text: "pull needs an image", Command: "pull"}
 		}
 		var err error
-		if r.Platform, err = chosenPlatform(*platform, *os, *arch, *variant); err != nil {
+		if r.Platform, err = chosenPlatform(*platform, *system, *arch, *variant); err != nil {
 			return usageError{Text: err.Error(), Command: "pull"}
 		}
 		if !slices.Contains([]string{"always", "missing", "newer", "never"}, *policy) {
@@ -82,17 +83,42 @@ func (r *pullRequest) each(s Streams, host container.Host, args []string, policy
 		if form == "" {
 			err = r.fromRegistry(s, host, ref, policy)
 		} else {
-			load := imageRequest{Load: &loadRequest{Only: ref, IDs: true}, Quiet: r.Quiet}
-			if form == image.OCIDir || form == image.DockerDir {
-				load.Load.Name = nameOfPath(path)
-			}
-			err = load.loadFrom(s, path)
+			err = loadOf(form, path, ref, r.Quiet).loadFrom(s, path, nil)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// loadOf asks for what a transport of files names.
+func loadOf(form, path, ref string, quiet bool) imageRequest {
+	r := imageRequest{Load: &loadRequest{Only: ref, IDs: true}, Quiet: quiet}
+	if form == image.OCIDir || form == image.DockerDir {
+		r.Load.Name = nameOfPath(path)
+	}
+	return r
+}
+
+// fromFile brings the one image that a transport of files names, and gives its id;
+// "" is for all that is no such transport.
+func fromFile(text string, quiet bool) (id string, err error) {
+	form, path, ref, err := image.Transport(text)
+	if err != nil || form == "" {
+		return "", err
+	}
+	ids, err := captured(func(out *os.File) error {
+		return loadOf(form, path, ref, quiet).loadFrom(Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, path, out)
+	})
+	if err != nil {
+		return "", err
+	}
+	list := strings.Fields(ids)
+	if len(list) != 1 {
+		return "", fmt.Errorf("%s: there are %d images: one is meant: %s:%s:NAME", text, len(list), strings.SplitN(text, ":", 2)[0], path)
+	}
+	return list[0], nil
 }
 
 // nameOfPath is podman's for an image of a directory.

@@ -19,9 +19,28 @@ import (
 // to our index first, which is for our second self to do: it sees the files'
 // owners as a container would.
 
-// lookup is Dirs.Lookup, and looks into the stores of others for what is not here.
-// The image is not removed by us until it is closed.
+// lookup is lookupEntry, and gives for a list its image for this machine.
 func lookup(host container.Host, ref string) (*storage.Image, error) {
+	return lookupFor(host, ref, "")
+}
+
+// lookupFor is lookup for the platform OS/ARCH[/VARIANT], which only a list minds.
+func lookupFor(host container.Host, ref, platform string) (*storage.Image, error) {
+	img, err := lookupEntry(host, ref)
+	if err != nil || !img.IsList() {
+		return img, err
+	}
+	defer img.Close()
+	var want storage.ListPlatform
+	if want.OS, want.Architecture, want.Variant, err = image.Platform(platform); err != nil {
+		return nil, err
+	}
+	return host.Dirs.Instance(img, ref, want)
+}
+
+// lookupEntry is Dirs.Lookup, and looks into the stores of others for what is not here.
+// The image is not removed by us until it is closed.
+func lookupEntry(host container.Host, ref string) (*storage.Image, error) {
 	img, err := host.Dirs.Lookup(ref)
 	if !errors.Is(err, storage.ErrNoImage) {
 		return img, err

@@ -42,7 +42,7 @@ func changeNames(what string, args []string) error {
 	if err != nil {
 		return err
 	}
-	if img, err := lookup(host, args[0]); err == nil {
+	if img, err := lookupEntry(host, args[0]); err == nil {
 		args[0] = refOf(img, args[0])
 		img.Close()
 	}

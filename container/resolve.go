@@ -102,7 +102,7 @@ func MountVolume(v *storage.Volume, place string) error {
 // imageMount is an overlay of another image's layers, or a copy where that is what
 // the container is.
 func (p *plan) imageMount(m specs.Mount, c *storage.Container, n int) (specs.Mount, error) {
-	img, err := p.dirs.Lookup(m.Source)
+	img, err := p.dirs.LookupImage(m.Source)
 	if err != nil {
 		return m, fmt.Errorf("mounting image: %w", err)
 	}

@@ -121,7 +121,7 @@ func (c *check) heal(ctx context.Context, broken map[string]error, images []*sto
 		if err == nil {
 			k.Manifest, err = layers.Manifest(c.Dirs, img.ID)
 		}
-		if err != nil || IsList(img) || img.Store != "" {
+		if err != nil || img.IsList() || img.Store != "" {
 			continue
 		}
 		var manifest imagespec.Manifest
@@ -181,7 +181,7 @@ func (c *check) look(ctx context.Context, id string) error {
 		return err
 	}
 	defer img.Close()
-	if IsList(img) || img.Store != "" { // a list has no layers; or they are not ours to check
+	if img.IsList() || img.Store != "" { // a list has no layers; or they are not ours to check
 		return nil
 	}
 	diffs, err := parseDiffs(img.Config)

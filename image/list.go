@@ -48,24 +48,11 @@ type ListEntry struct {
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
-// ListPlatform says what an image of a list runs on.
-type ListPlatform struct {
-	Architecture string   `json:"architecture"`
-	OS           string   `json:"os"`
-	OSVersion    string   `json:"os.version,omitempty"`
-	OSFeatures   []string `json:"os.features,omitempty"`
-	Variant      string   `json:"variant,omitempty"`
-	Features     []string `json:"features,omitempty"`
-}
-
-// ListSource is an image here, or a name in a registry.
-type ListSource struct{ Local, Remote string }
-
-// listStart begins each list, and no image's configuration.
-const listStart = `{"schemaVersion":`
-
-// IsList says whether an image is a list of manifests.
-func IsList(img *storage.Image) bool { return bytes.HasPrefix(img.Config, []byte(listStart)) }
+// What lists have of package storage, which finds their images.
+type (
+	ListPlatform = storage.ListPlatform
+	ListSource   = storage.ListSource
+)
 
 // NewList makes an empty list of a name that no image has.
 func NewList(d storage.Dirs, full string) (*List, error) {
@@ -84,7 +71,7 @@ func FindList(d storage.Dirs, ref string) (*List, error) {
 		return nil, err
 	}
 	defer img.Close()
-	if !IsList(img) {
+	if !img.IsList() {
 		return nil, fmt.Errorf("%s: image is not a manifest list", ref)
 	}
 	l := &List{ID: img.ID}
@@ -166,7 +153,7 @@ func (l *List) Add(ctx context.Context, d storage.Dirs, ref, platform string, al
 }
 
 func (l *List) addLocal(d storage.Dirs, img *storage.Image) ([]digest.Digest, error) {
-	if IsList(img) {
+	if img.IsList() {
 		var other Index
 		if err := json.Unmarshal(img.Config, &other); err != nil {
 			return nil, err

@@ -366,7 +366,7 @@ func lookup(host container.Host, ref string) (*storage.Image, error) {
 	if IsBuiltin(ref) {
 		return LookupBuiltin(host)
 	}
-	return host.Dirs.Lookup(ref)
+	return host.Dirs.LookupImage(ref)
 }
 
 // filter finds the seccomp profile. The usual one was compiled beforehand.
