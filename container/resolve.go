@@ -200,14 +200,7 @@ func (p *plan) layersMount(m specs.Mount, l fuseoverlay.Layers, place string, mo
 }
 
 // clear removes what an earlier run left.
-func (p *plan) clear(place string) error {
-	err := storage.RemoveTree(unix.AT_FDCWD, place)
-	switch {
-	case err == nil, errors.Is(err, os.ErrNotExist):
-		return nil
-	}
-	return RemoveMapped(p.ids, place)
-}
+func (p *plan) clear(place string) error { return removeMade(p.ids, place) }
 
 func directoryMode(mode uint32) fs.FileMode {
 	m := fs.FileMode(mode & 0o777)

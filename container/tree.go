@@ -19,7 +19,7 @@ type Tree struct {
 	Overlay string              // options, naming lower directories from Base
 	Base    string              //
 	Merged  string              //
-	Upper   string              // what the container changed; "" with --rootfs
+	Upper   string              // what the container changed; "" with --rootfs DIR
 	Lower   []string            // the image's directories, topmost first
 	Served  *fuseoverlay.Layers // in place of Overlay, where it goes through FUSE
 	Copy    *storage.Copy       // in place of Upper, of a container that has a copy of its image
@@ -65,6 +65,8 @@ func (i *Info) enter(h Host) (e *Enter, err error) {
 			return e, err
 		}
 		e.Tree.Lower = e.image.Layers
+	} else if below := i.Below(); below != "" {
+		e.Tree.Lower = []string{below}
 	}
 	for _, m := range append(defaultMounts(&i.Options), i.Options.Mounts...) {
 		e.Tree.Mounts = append(e.Tree.Mounts, m.Destination)
@@ -77,7 +79,7 @@ func (i *Info) enter(h Host) (e *Enter, err error) {
 	e.Tree.Mounts = append(e.Tree.Mounts, "/etc/hosts", "/etc/resolv.conf", "/etc/hostname", "/dev/console")
 	if i.Running() {
 		e.Tree.Root = fmt.Sprintf("/proc/%d/root", i.State.Init.PID)
-		if e.Tree.Copy = storage.CopyOf(i.Dir); e.Tree.Copy == nil {
+		if e.Tree.Copy = storage.CopyOf(i.Dir); e.Tree.Copy == nil && i.Root() == "" {
 			e.Tree.Upper = i.Dir + "/upper"
 		}
 		e.userns, err = unix.Open(fmt.Sprintf("/proc/%d/ns/user", i.State.Init.PID), unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -93,16 +95,22 @@ func (i *Info) enter(h Host) (e *Enter, err error) {
 		e.Tree.Root = e.Tree.Copy.Root
 		return e, nil
 	}
-	if e.Tree.Root = i.Options.Rootfs; e.Tree.Root == "" {
-		return e, e.Tree.overlay(h, e.storage)
+	if e.Tree.Root = i.Root(); e.Tree.Root != "" {
+		return e, nil
 	}
-	return e, nil
+	if err = i.Options.overRootfs(e.storage, e.ids); err != nil {
+		return e, err
+	}
+	return e, e.Tree.overlay(h, e.storage)
 }
 
 // overlay says how the root of a container that does not run is mounted.
 func (t *Tree) overlay(h Host, c *storage.Container) (err error) {
 	t.Upper, t.Merged = c.Upper, c.Merged
 	d, err := ChooseDriver(h)
+	if err == nil && c.Lower != "" && d.Name == storage.VFS {
+		err = noOverlay(d, c.Lower)
+	}
 	if err != nil {
 		return err
 	}
