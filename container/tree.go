@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"containers/rl/storage"
@@ -24,6 +25,7 @@ type Tree struct {
 	Served  *fuseoverlay.Layers // in place of Overlay, where it goes through FUSE
 	Copy    *storage.Copy       // in place of Upper, of a container that has a copy of its image
 	Mounts  []string            // places in it that something is mounted on while it runs
+	Binds   []specs.Mount       // of these the host's own, of a container that does not run
 }
 
 // Enter is a way into the user namespace of a container's files.
@@ -91,6 +93,7 @@ func (i *Info) enter(h Host) (e *Enter, err error) {
 	if e.storage, err = hold(h.Dirs, i, e.image, i.startedSince); err != nil {
 		return e, err
 	}
+	e.Tree.Binds = i.Options.binds(h.Dirs)
 	if e.Tree.Copy = storage.CopyOf(e.storage.Dir); e.Tree.Copy != nil {
 		e.Tree.Root = e.Tree.Copy.Root
 		return e, nil
