@@ -49,6 +49,9 @@ func prepare(h Host, o *Options, c *storage.Container, j *joined) (*storage.Cont
 	if err := o.overRootfs(c, h.IDs); err != nil {
 		return c, p, err
 	}
+	if err := p.ownRoot(c); err != nil {
+		return c, p, err
+	}
 	if p.files.root == "" {
 		if err := p.rootOverlay(c); err != nil {
 			return c, p, err

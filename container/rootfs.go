@@ -50,6 +50,19 @@ func (o *Options) overRootfs(c *storage.Container, ids userns.Map) error {
 	return os.Chmod(c.Upper, directoryMode(st.Mode))
 }
 
+// ownRoot gives the root the owner that the directory has.
+func (p *plan) ownRoot(c *storage.Container) error {
+	if c.Lower == "" {
+		return nil
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(c.Lower, &st); err != nil {
+		return fmt.Errorf("mounting an overlay of %s: %w", c.Lower, err)
+	}
+	p.give(c.Upper, st.Uid, st.Gid)
+	return nil
+}
+
 // forget destroys what the last run wrote over the user's directory.
 func (o *Options) forget(c *storage.Container, ids userns.Map) error {
 	written := path.Join(c.Dir, writtenFile)
