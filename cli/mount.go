@@ -140,8 +140,8 @@ func chooseContainers(args []string, all, latest bool, command string) (host con
 }
 
 func mergedOf(i *container.Info) string {
-	if i.Options.Rootfs != "" {
-		return i.Options.Rootfs
+	if root := i.Root(); root != "" {
+		return root
 	}
 	if i.Copied() {
 		return path.Join(i.Dir, storage.RootName)
@@ -169,8 +169,11 @@ func mountedContainers(host container.Host, long bool) ([]mountRow, error) {
 func mountContainer(host container.Host, i *container.Info) (string, error) {
 	place := mergedOf(i)
 	places, err := mounted()
-	if err != nil || places[place] || i.Options.Rootfs != "" || i.Copied() {
+	if err != nil || places[place] || i.Root() != "" || i.Copied() {
 		return place, err
+	}
+	if below := i.Below(); i.Running() && below != "" {
+		return place, mountImage([]string{path.Join(i.Dir, "upper"), below}, place)
 	}
 	if i.Running() {
 		img, err := host.Dirs.Lookup(i.ImageID)

@@ -34,47 +34,67 @@ func (s sizes) String() string {
 // measure gives the sizes of containers by their ids. One that is removed
 // meanwhile has none.
 func measure(host container.Host, list []*container.Info) (map[string]sizes, error) {
-	found, closed, dirs := map[string]sizes{}, []string{}, []string{}
+	found := map[string]sizes{}
+	var parts, closed []sizedPart
+	var dirs []string
 	for _, i := range list {
 		if i.Copied() {
 			n, err := sizeOfCopy(host, i)
 			if err != nil {
 				return nil, err
 			}
-			found[i.ID] = sizes{RW: n}
+			found[i.ID] = sizes{Root: n, RW: n}
 			continue
 		}
-		dir := i.Dir + "/upper"
-		if i.Options.Rootfs != "" {
-			dir = i.Options.Rootfs
+		if root := i.Root(); root != "" {
+			parts = append(parts, sizedPart{i.ID, root, false})
+			continue
 		}
-		n, err := treeSize(dir)
+		parts = append(parts, sizedPart{i.ID, i.Dir + "/upper", true})
+		if below := i.Below(); below != "" {
+			parts = append(parts, sizedPart{i.ID, below, false})
+		}
+	}
+	for _, p := range parts {
+		n, err := treeSize(p.dir)
 		if errors.Is(err, fs.ErrPermission) {
-			closed, dirs = append(closed, i.ID), append(dirs, dir)
+			closed, dirs = append(closed, p), append(dirs, p.dir)
+			continue
 		}
-		found[i.ID] = sizes{RW: n}
+		found[p.id] = found[p.id].with(p, n)
 	}
 	if len(dirs) > 0 {
 		inside, err := sizesInside(host, dirs)
 		if err != nil {
 			return nil, err
 		}
-		for n, id := range closed {
-			found[id] = sizes{RW: inside[n]}
+		for n, p := range closed {
+			found[p.id] = found[p.id].with(p, inside[n])
 		}
 	}
 	for _, i := range list {
-		s := found[i.ID]
-		if s.Root = s.RW; i.Options.Rootfs != "" {
-			s.RW = 0
-		}
 		if img, err := host.Dirs.Lookup(i.ImageID); err == nil {
+			s := found[i.ID]
 			s.Root += img.Size
+			found[i.ID] = s
 			img.Close()
 		}
-		found[i.ID] = s
 	}
 	return found, nil
+}
+
+// sizedPart is a directory that a container's files are in.
+type sizedPart struct {
+	id, dir string
+	written bool // by the container
+}
+
+func (s sizes) with(p sizedPart, n int64) sizes {
+	s.Root += n
+	if p.written {
+		s.RW += n
+	}
+	return s
 }
 
 // treeSize is the length of all files below a directory, each counted once.

@@ -62,6 +62,11 @@ func treeInside(s Streams, args []string) error {
 		return err
 	}
 	defer unix.Close(root)
+	if !r.Place.NoMounts {
+		if err := r.Tree.Bind(root, r.Path, r.Op == "unpack"); err != nil {
+			return err
+		}
+	}
 	if r.Op == "pack" {
 		return packTree(s.Out, root, r.Path, r.Place)
 	}

@@ -43,6 +43,7 @@ type plan struct {
 	dirs   storage.Dirs
 	images []*storage.Image // that are mounted beside the root
 	hooked bool             // hooks were run
+	owners []owner          // of directories that the mounts are made of
 	stdin  int              // the other end of a standard input that nobody writes to yet
 }
 
@@ -102,6 +103,9 @@ func (p *plan) becomeRoot() {
 // rootfs mounts the root and everything below it.
 func (p *plan) rootfs() error {
 	p.Do("setting umask", "0", unix.SYS_UMASK, userns.Int(0))
+	for _, d := range p.owners {
+		p.Do("changing the owner of", d.dir, unix.SYS_FCHOWNAT, userns.Int(unix.AT_FDCWD), p.Str(d.dir), userns.Int(d.uid), userns.Int(d.gid), userns.Int(unix.AT_SYMLINK_NOFOLLOW))
+	}
 	if root := p.files.root; root != "" {
 		p.park(p.files.merged, p.Do("opening", p.files.merged, unix.SYS_OPENAT, userns.Int(unix.AT_FDCWD), p.Str(p.files.merged),
 			userns.Int(unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC), userns.Int(0)).Save(), p.shared.target)

@@ -45,8 +45,12 @@ func prepare(h Host, o *Options, c *storage.Container, j *joined) (*storage.Cont
 			return c, p, err
 		}
 	}
-	if p.files.merged = c.Merged; o.rare().RootfsOverlay {
-		c.Lower = o.Rootfs
+	p.files.merged = c.Merged
+	if err := o.overRootfs(c, h.IDs); err != nil {
+		return c, p, err
+	}
+	if err := p.ownRoot(c); err != nil {
+		return c, p, err
 	}
 	if p.files.root == "" {
 		if err := p.rootOverlay(c); err != nil {

@@ -65,14 +65,20 @@ func volumeMount(v *storage.Volume, m specs.Mount) (specs.Mount, error) {
 			options = append(options, word)
 		}
 	}
-	m.Type, m.Source, m.Options = kind, first(device, kind), append(options, m.Options...)
+	m.Type, m.Source, m.Options = kind, first(device, kind), slices.Concat([]string{"nosuid", "nodev"}, options, m.Options)
 	if slices.Contains(options, "bind") || slices.Contains(options, "rbind") {
 		m.Type = "bind"
 	}
 	switch m.Type {
 	case "tmpfs", "ramfs", "overlay":
+		wrong := ""
 		if hasSubpath(m) {
-			return m, fmt.Errorf("mounting volume %s: subpath: it is a %s of its own in each container, and empty", v.Name, m.Type)
+			wrong = "subpath"
+		} else if slices.Contains(m.Options, "O") {
+			wrong = "option O"
+		}
+		if wrong != "" {
+			return m, fmt.Errorf("mounting volume %s: %s: it is a %s of its own in each container, and empty", v.Name, wrong, m.Type)
 		}
 		return m, nil
 	case "bind":
@@ -184,6 +190,11 @@ func (p *plan) overlayMount(m specs.Mount, c *storage.Container, n int) (specs.M
 			return m, err
 		}
 	}
+	if slices.Contains(m.Options, "U") {
+		p.giveToUser(upper)
+	} else if forgotten {
+		p.give(upper, st.Uid, st.Gid)
+	}
 	l := fuseoverlay.Layers{Lower: []string{m.Source}, Upper: upper, Work: work, Volatile: forgotten}
 	return p.layersMount(m, l, place, []string{"nosuid", "nodev"})
 }
@@ -200,17 +211,33 @@ func (p *plan) layersMount(m specs.Mount, l fuseoverlay.Layers, place string, mo
 }
 
 // clear removes what an earlier run left.
-func (p *plan) clear(place string) error {
-	err := storage.RemoveTree(unix.AT_FDCWD, place)
-	switch {
-	case err == nil, errors.Is(err, os.ErrNotExist):
-		return nil
+func (p *plan) clear(place string) error { return removeMade(p.ids, place) }
+
+// owner is to be that of a directory of ours: numbers of the container.
+type owner struct {
+	dir      string
+	uid, gid uint32
+}
+
+// give: the root of an overlay has the owner of its upper directory. It is changed
+// in the container's namespace, whose ids are not ours to give.
+func (p *plan) give(dir string, uid, gid uint32) {
+	if int(uid) == os.Geteuid() && int(gid) == os.Getegid() {
+		return
 	}
-	return RemoveMapped(p.ids, place)
+	uid, gid = p.ids.Inside(uid, gid)
+	p.owners = append(p.owners, owner{dir, uid, gid})
+}
+
+func (p *plan) giveToUser(dir string) {
+	p.owners = append(p.owners, owner{dir, p.spec.Process.User.UID, p.spec.Process.User.GID})
 }
 
 func directoryMode(mode uint32) fs.FileMode {
 	m := fs.FileMode(mode & 0o777)
+	if mode&unix.S_ISGID != 0 {
+		m |= fs.ModeSetgid
+	}
 	if mode&unix.S_ISVTX != 0 {
 		m |= fs.ModeSticky
 	}

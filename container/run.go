@@ -169,6 +169,11 @@ func start(h Host, o *Options, c *storage.Container, by starter) (r *Running, er
 		return r, err
 	}
 	r.stays = !o.Remove
+	if o.rare().RootfsOverlay {
+		if err = r.storage.WriteFile(writtenFile, nil); err != nil {
+			return r, err
+		}
+	}
 	if err = r.execute(j); err == nil {
 		err = r.settleIn(by)
 	}
@@ -335,6 +340,7 @@ func (r *Running) release(err *error) {
 		}
 	default:
 		r.plan.o.closeVolumes()
+		_ = r.plan.o.forget(c, r.host.IDs) // who opens it next tries again
 		c.Close()
 		if r.introduced {
 			emit(r.host.Dirs, r.plan.o.event("cleanup"))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"containers/rl/storage"
@@ -19,11 +20,12 @@ type Tree struct {
 	Overlay string              // options, naming lower directories from Base
 	Base    string              //
 	Merged  string              //
-	Upper   string              // what the container changed; "" with --rootfs
+	Upper   string              // what the container changed; "" with --rootfs DIR
 	Lower   []string            // the image's directories, topmost first
 	Served  *fuseoverlay.Layers // in place of Overlay, where it goes through FUSE
 	Copy    *storage.Copy       // in place of Upper, of a container that has a copy of its image
 	Mounts  []string            // places in it that something is mounted on while it runs
+	Binds   []specs.Mount       // of these the host's own, of a container that does not run
 }
 
 // Enter is a way into the user namespace of a container's files.
@@ -65,6 +67,8 @@ func (i *Info) enter(h Host) (e *Enter, err error) {
 			return e, err
 		}
 		e.Tree.Lower = e.image.Layers
+	} else if below := i.Below(); below != "" {
+		e.Tree.Lower = []string{below}
 	}
 	for _, m := range append(defaultMounts(&i.Options), i.Options.Mounts...) {
 		e.Tree.Mounts = append(e.Tree.Mounts, m.Destination)
@@ -77,7 +81,7 @@ func (i *Info) enter(h Host) (e *Enter, err error) {
 	e.Tree.Mounts = append(e.Tree.Mounts, "/etc/hosts", "/etc/resolv.conf", "/etc/hostname", "/dev/console")
 	if i.Running() {
 		e.Tree.Root = fmt.Sprintf("/proc/%d/root", i.State.Init.PID)
-		if e.Tree.Copy = storage.CopyOf(i.Dir); e.Tree.Copy == nil {
+		if e.Tree.Copy = storage.CopyOf(i.Dir); e.Tree.Copy == nil && i.Root() == "" {
 			e.Tree.Upper = i.Dir + "/upper"
 		}
 		e.userns, err = unix.Open(fmt.Sprintf("/proc/%d/ns/user", i.State.Init.PID), unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -89,20 +93,27 @@ func (i *Info) enter(h Host) (e *Enter, err error) {
 	if e.storage, err = hold(h.Dirs, i, e.image, i.startedSince); err != nil {
 		return e, err
 	}
+	e.Tree.Binds = i.Options.binds(h.Dirs)
 	if e.Tree.Copy = storage.CopyOf(e.storage.Dir); e.Tree.Copy != nil {
 		e.Tree.Root = e.Tree.Copy.Root
 		return e, nil
 	}
-	if e.Tree.Root = i.Options.Rootfs; e.Tree.Root == "" {
-		return e, e.Tree.overlay(h, e.storage)
+	if e.Tree.Root = i.Root(); e.Tree.Root != "" {
+		return e, nil
 	}
-	return e, nil
+	if err = i.Options.overRootfs(e.storage, e.ids); err != nil {
+		return e, err
+	}
+	return e, e.Tree.overlay(h, e.storage)
 }
 
 // overlay says how the root of a container that does not run is mounted.
 func (t *Tree) overlay(h Host, c *storage.Container) (err error) {
 	t.Upper, t.Merged = c.Upper, c.Merged
 	d, err := ChooseDriver(h)
+	if err == nil && c.Lower != "" && d.Name == storage.VFS {
+		err = noOverlay(d, c.Lower)
+	}
 	if err != nil {
 		return err
 	}

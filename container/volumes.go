@@ -283,14 +283,17 @@ func (o *Options) places() (places []FillPlace, fillings []*storage.Filling, err
 	slices.SortStableFunc(mounts, func(a, b specs.Mount) int { return strings.Compare(a.Source, b.Source) })
 	filled := map[string]bool{} // a volume in two places is filled for the first: its lock is taken once
 	for _, m := range mounts {
-		place := FillPlace{Data: m.Source, Path: m.Destination, Tree: slices.Contains(m.Options, "U") && (m.Type == TypeVolume || m.Type == "bind")}
+		place := FillPlace{Data: m.Source, Path: m.Destination, Tree: slices.Contains(m.Options, "U") && (m.Type == TypeVolume || m.Type == "bind") &&
+			!slices.Contains(m.Options, "O")} // of an overlay the user gets the root; the files below are the host's
 		var filling *storage.Filling
 		if m.Type == TypeVolume {
 			v := o.volume(m.Source)
-			if place.Data = v.Data(); v.Option("device") != "" || v.Option("type") != "" {
-				continue // something is mounted there
+			mounted, err := volumeMount(v, m)
+			if err != nil || mounted.Type != "bind" {
+				continue // it is made for each start
 			}
-			if !slices.Contains(m.Options, "nocopy") && !hasOption(v, "nocopy") && !hasSubpath(m) && !filled[v.Name] { // a part is no place for what the image has
+			place.Data = mounted.Source
+			if place.Data == v.Data() && !slices.Contains(m.Options, "nocopy") && !hasOption(v, "nocopy") && !hasSubpath(m) && !filled[v.Name] { // a part is no place for what the image has
 				if filling, err = v.Filling(); err != nil {
 					return places, fillings, fmt.Errorf("filling volume %s: %w", v.Name, err)
 				}

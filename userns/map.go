@@ -32,6 +32,20 @@ func outside(list []specs.LinuxIDMapping, id uint32) (uint32, bool) {
 	return 0, false
 }
 
+// Inside gives the ids inside of an owner outside; ^0 stands for one that has none.
+func (m Map) Inside(uid, gid uint32) (user, group uint32) {
+	return inside(m.UIDs, uid), inside(m.GIDs, gid)
+}
+
+func inside(list []specs.LinuxIDMapping, id uint32) uint32 {
+	for _, e := range list {
+		if id >= e.HostID && id-e.HostID < e.Size {
+			return e.ContainerID + (id - e.HostID)
+		}
+	}
+	return ^uint32(0)
+}
+
 // FindMap finds the largest maps that the user may have. The second result is
 // empty, or says in one line why only one id is mapped.
 func FindMap(u User) (Map, string, error) {

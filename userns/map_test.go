@@ -114,3 +114,12 @@ func TestKeptID(t *testing.T) {
 		}
 	}
 }
+
+func TestInside(t *testing.T) {
+	m := Map{UIDs: stack(1000, []idRange{{100000, 10}}), GIDs: one(100)}
+	for _, test := range [][4]uint32{{1000, 100, 0, 0}, {100000, 100, 1, 0}, {100009, 101, 10, ^uint32(0)}, {100010, 0, ^uint32(0), ^uint32(0)}} {
+		if u, g := m.Inside(test[0], test[1]); u != test[2] || g != test[3] {
+			t.Errorf("%d:%d is %d:%d inside, want %d:%d", test[0], test[1], u, g, test[2], test[3])
+		}
+	}
+}
