@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"time"
@@ -31,11 +30,10 @@ type ImportOptions struct {
 // gives its id.
 func Import(ctx context.Context, o ImportOptions, file io.Reader) (id string, squashed bool, err error) {
 	host := hostPlatform()
-	config := imagespec.Image{Platform: imagespec.Platform{OS: or(o.OS, host.OS), Architecture: or(o.Arch, host.Architecture), Variant: o.Variant}}
-	for _, change := range o.Changes {
-		if err := applyChange(&config.Config, change); err != nil {
-			return "", false, fmt.Errorf("--change %s: %w", change, err)
-		}
+	config := fullConfig{}
+	config.Platform = imagespec.Platform{OS: or(o.OS, host.OS), Architecture: or(o.Arch, host.Architecture), Variant: o.Variant}
+	if err := applyChanges(&config.Config, o.Changes); err != nil {
+		return "", false, err
 	}
 	plain, err := inflate(file, "")
 	if err != nil {
@@ -99,13 +97,7 @@ func or(text, other string) string {
 
 // CheckChanges says what is wrong with lines of a Dockerfile before anything is read.
 func CheckChanges(changes []string) error {
-	var c imagespec.ImageConfig
-	for _, change := range changes {
-		if err := applyChange(&c, change); err != nil {
-			return fmt.Errorf("--change %s: %w", change, err)
-		}
-	}
-	return nil
+	return applyChanges(&runConfig{}, changes)
 }
 
 // Fetched opens what is at a URL, or a file; the caller closes it.
