@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
+	"slices"
 	"strings"
 
 	"containers/rl/cli/flags"
@@ -20,17 +22,17 @@ func commitFlags(f *flags.Set) func(Streams, []string) error {
 	o := image.CommitOptions{}
 	f.StringVarP(&o.Author, "author", "a", "", "who made it")
 	f.StringVarP(&o.Message, "message", "m", "", "what it is")
-	f.StringArrayVarP(&o.Changes, "change", "c", nil, "a line of a Dockerfile: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME, WORKDIR")
+	f.StringArrayVarP(&o.Changes, "change", "c", nil, "a line of a Dockerfile: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME, WORKDIR")
 	pause := f.BoolP("pause", "p", false, "pause the container meanwhile")
 	quiet := f.BoolP("quiet", "q", false, "accepted for podman's sake: only the id is printed")
 	idFile := f.String("iidfile", "", "write the image's id to a file")
 	format := f.StringP("format", "f", "oci", "oci alone: push --format v2s2 sends docker's")
-	f.Bool("include-volumes", false, "refused: volumes are no part of an image")
+	volumes := f.Bool("include-volumes", false, "let the image declare all volumes of the container, not only those without a name; their files are no part of it")
 	f.BoolP("squash", "s", false, "accepted for podman's sake: the changes are one layer always")
 	return func(s Streams, args []string) error {
 		_ = *quiet
-		if err := refusedOfCommit(f, *format); err != nil {
-			return err
+		if *format != "oci" {
+			return fmt.Errorf("--format %s is not supported: images are kept in OCI's form; rl push --format v2s2 sends docker's", *format)
 		}
 		if len(args) < 1 || len(args) > 2 {
 			return usageError{Text: "commit needs a container, and may have a name for the image", Command: "commit"}
@@ -44,6 +46,9 @@ func commitFlags(f *flags.Set) func(Streams, []string) error {
 		}
 		if info.ImageID == "" {
 			return fmt.Errorf("container %s was made with --rootfs: there is no image to begin with", info.Name())
+		}
+		if err := settle(&o, host, info, *volumes); err != nil {
+			return err
 		}
 		if *pause && info.Status == container.StatusRunning {
 			if err := info.Pause(); err != nil {
@@ -71,12 +76,48 @@ func commitFlags(f *flags.Set) func(Streams, []string) error {
 	}
 }
 
-// refusedOfCommit is for what podman's commit can do and rl's cannot.
-func refusedOfCommit(f *flags.Set, format string) error {
-	if format != "oci" {
-		return fmt.Errorf("--format %s is not supported: images are kept in OCI's form; rl push --format v2s2 sends docker's", format)
+// settle says what the image has of what the container was made with.
+func settle(o *image.CommitOptions, host container.Host, i *container.Info, all bool) error {
+	img, err := host.Dirs.Lookup(i.ImageID)
+	if err != nil {
+		return err
 	}
-	return refuse(f, map[string]string{"include-volumes": "the files of volumes are no part of an image; rl cp copies them into the container before"})
+	defer img.Close()
+	o.Settings = i.Options.Settings(img.Settings)
+	o.Settings.Volumes = append(slices.Clip(o.Settings.Volumes), committedVolumes(host, i, all)...)
+	o.Exposed, o.Signal = slices.Clone(i.Options.Exposed), i.Options.StopSignal
+	for _, p := range i.Options.Ports {
+		o.Exposed = append(o.Exposed, portName(p))
+	}
+	if i.Options.Health == nil {
+		return nil
+	}
+	var of struct {
+		Config struct{ Healthcheck *container.Health }
+	}
+	check := *i.Options.Health
+	check.OnFailure = "" // podman's, and no part of an image
+	if err := json.Unmarshal(img.Config, &of); err == nil && reflect.DeepEqual(of.Config.Healthcheck, &check) {
+		return nil
+	}
+	o.Health, err = json.Marshal(check)
+	return err
+}
+
+// committedVolumes are where the container has volumes without a name, or all that
+// it was given.
+func committedVolumes(host container.Host, i *container.Info, all bool) (list []string) {
+	for _, m := range i.Options.Mounts {
+		include := all && slices.Contains([]string{container.TypeVolume, "bind", "tmpfs"}, m.Type)
+		if !include && m.Type == container.TypeVolume {
+			v, err := host.Dirs.FindVolume(m.Source)
+			include = err == nil && v.Name == m.Source && v.Anonymous
+		}
+		if include {
+			list = append(list, m.Destination)
+		}
+	}
+	return list
 }
 
 func commit(host container.Host, info *container.Info, o image.CommitOptions) (id string, err error) {

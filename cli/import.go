@@ -17,7 +17,7 @@ import (
 func importFlags(f *flags.Set) func(Streams, []string) error {
 	o := &image.ImportOptions{}
 	r := imageRequest{Import: o}
-	f.StringArrayVarP(&o.Changes, "change", "c", nil, "a line of a Dockerfile: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME, WORKDIR")
+	f.StringArrayVarP(&o.Changes, "change", "c", nil, "a line of a Dockerfile: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME, WORKDIR")
 	f.StringVarP(&o.Message, "message", "m", "", "what it is")
 	f.BoolVarP(&r.Quiet, "quiet", "q", false, "show no progress")
 	f.StringVar(&o.Arch, "arch", "", "architecture of the image, instead of the host's")

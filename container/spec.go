@@ -3,6 +3,7 @@ package container
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -82,16 +83,43 @@ func (i *Info) Planned(h Host) (*specs.Spec, error) {
 	return spec, err
 }
 
-// command follows docker: an entrypoint given by hand drops the image's command.
 func command(o *Options, config storage.Settings) []string {
-	entrypoint, args := config.Entrypoint, config.Cmd
+	entrypoint, args := words(o, config)
+	return append(append([]string{}, entrypoint...), args...)
+}
+
+// words follows docker: an entrypoint given by hand drops the image's command.
+func words(o *Options, config storage.Settings) (entrypoint, args []string) {
+	entrypoint, args = config.Entrypoint, config.Cmd
 	if o.EntrySet {
 		entrypoint, args = o.Entrypoint, nil
 	}
 	if len(o.Args) > 0 {
 		args = o.Args
 	}
-	return append(append([]string{}, entrypoint...), args...)
+	return entrypoint, args
+}
+
+// Settings are those of an image that is made of the container: what its own image
+// has and what it was given by hand. What each run adds is not in them, nor what
+// comes from the host.
+func (o *Options) Settings(image storage.Settings) storage.Settings {
+	s := storage.Settings{User: first(o.User, image.User), WorkingDir: first(o.WorkingDir, image.WorkingDir), Labels: image.Labels, Volumes: image.Volumes}
+	s.Entrypoint, s.Cmd = words(o, image)
+	given := append(append([]string{}, image.Env...), o.Env...)
+	if o.Rare != nil {
+		given = append(given, o.Rare.EnvMerge...)
+	}
+	for _, entry := range environment(o, image.Env, "") {
+		name, _, _ := strings.Cut(entry, "=")
+		if slices.ContainsFunc(given, func(g string) bool { return strings.HasPrefix(g, name+"=") }) {
+			s.Env = append(s.Env, entry)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(o.Labels)) {
+		s.Labels = append(slices.Clip(s.Labels), name+"="+o.Labels[name])
+	}
+	return s
 }
 
 // environment: defaults, then the image's, then the user's; the last of a name wins.

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"path"
-	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -30,6 +29,10 @@ type CommitOptions struct {
 	Copy     *storage.Copy   // its copy of the image
 	Hidden   map[string]bool // paths in it that only hold a place to mount on, when they are empty
 	Name     string          // "" for none
+	Settings storage.Settings
+	Exposed  []string        // PORT/PROTOCOL, beside the image's
+	Signal   string          // that stops it; "": the image's
+	Health   json.RawMessage // in docker's form; none: the image's
 	Changes  []string        // lines of a Dockerfile
 	Author   string
 	Message  string
@@ -46,14 +49,13 @@ func Commit(ctx context.Context, o CommitOptions) (id string, err error) {
 		return "", err
 	}
 	defer base.Close()
-	var config imagespec.Image
+	var config fullConfig
 	if err := json.Unmarshal(base.Config, &config); err != nil {
 		return "", fmt.Errorf("reading the configuration of image %s: %w", o.ImageID, err)
 	}
-	for _, change := range o.Changes {
-		if err := applyChange(&config.Config, change); err != nil {
-			return "", fmt.Errorf("--change %s: %w", change, err)
-		}
+	config.Config.of(o)
+	if err := applyChanges(&config.Config, o.Changes); err != nil {
+		return "", err
 	}
 	var names []string
 	if o.Name != "" {
@@ -85,7 +87,7 @@ func Commit(ctx context.Context, o CommitOptions) (id string, err error) {
 	config.Created, config.Author = &now, o.Author
 	config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, diff)
 	config.History = append(config.History, imagespec.History{Created: &now, CreatedBy: o.By, Author: o.Author, Comment: o.Message})
-	raw, err := encodeConfiguration(config, base.Config)
+	raw, err := json.Marshal(config)
 	if err != nil {
 		return "", err
 	}
@@ -99,29 +101,6 @@ func Commit(ctx context.Context, o CommitOptions) (id string, err error) {
 	}
 	defer img.Close()
 	return img.ID, nil
-}
-
-// encodeConfiguration keeps what docker knows and the specification does not:
-// Healthcheck, Shell, OnBuild.
-func encodeConfiguration(config imagespec.Image, old []byte) ([]byte, error) {
-	text, err := json.Marshal(config)
-	if err != nil {
-		return nil, err
-	}
-	var whole map[string]json.RawMessage
-	var before, now struct{ Config map[string]json.RawMessage }
-	if err := errors.Join(json.Unmarshal(text, &whole), json.Unmarshal(text, &now), json.Unmarshal(old, &before)); err != nil {
-		return nil, err
-	}
-	for _, key := range []string{"Healthcheck", "Shell", "OnBuild"} {
-		if v, ok := before.Config[key]; ok {
-			now.Config[key] = v
-		}
-	}
-	if whole["config"], err = json.Marshal(now.Config); err != nil {
-		return nil, err
-	}
-	return json.Marshal(whole)
 }
 
 // committedManifest names the layers by what they hold: nothing is compressed
@@ -209,84 +188,4 @@ func commitLayer(ctx context.Context, store *layers.Store, o CommitOptions, lowe
 	diff = digest.NewDigest(digest.SHA256, sum.sum)
 	top, err = staged.Commit(parent, diff, sum.n, layers.Blob{Digest: diff, Size: sum.n, MediaType: imagespec.MediaTypeImageLayer})
 	return diff, sum.n, top, err
-}
-
-// applyChange takes a line such as `CMD ["sh"]` (docker-commit(1), --change).
-func applyChange(c *imagespec.ImageConfig, line string) error {
-	word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
-	if rest == "" {
-		word, rest, _ = strings.Cut(strings.TrimSpace(line), "=")
-	}
-	rest = strings.TrimSpace(rest)
-	switch strings.ToUpper(word) {
-	case "CMD":
-		c.Cmd = commandLine(rest)
-	case "ENTRYPOINT":
-		c.Entrypoint = commandLine(rest)
-	case "ENV", "LABEL":
-		name, value, found := strings.Cut(rest, "=")
-		if !found {
-			name, value, found = strings.Cut(rest, " ")
-		}
-		if !found || name == "" {
-			return errors.New("NAME=VALUE is needed")
-		}
-		setPair(c, strings.EqualFold(word, "LABEL"), name, strings.Trim(value, `"`))
-	case "USER":
-		c.User = rest
-	case "WORKDIR":
-		c.WorkingDir = rest
-	case "STOPSIGNAL":
-		c.StopSignal = rest
-	case "EXPOSE":
-		if c.ExposedPorts == nil {
-			c.ExposedPorts = map[string]struct{}{}
-		}
-		for _, port := range strings.Fields(rest) {
-			if !strings.Contains(port, "/") {
-				port += "/tcp"
-			}
-			c.ExposedPorts[port] = struct{}{}
-		}
-	case "VOLUME":
-		if c.Volumes == nil {
-			c.Volumes = map[string]struct{}{}
-		}
-		volumes := strings.Fields(rest)
-		if strings.HasPrefix(rest, "[") {
-			volumes = commandLine(rest)
-		}
-		for _, volume := range volumes {
-			c.Volumes[volume] = struct{}{}
-		}
-	default:
-		return fmt.Errorf("unknown instruction %s: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME or WORKDIR", word)
-	}
-	return nil
-}
-
-func setPair(c *imagespec.ImageConfig, label bool, name, value string) {
-	if label {
-		if c.Labels == nil {
-			c.Labels = map[string]string{}
-		}
-		c.Labels[name] = value
-		return
-	}
-	for i, entry := range c.Env {
-		if strings.HasPrefix(entry, name+"=") {
-			c.Env[i] = name + "=" + value
-			return
-		}
-	}
-	c.Env = append(c.Env, name+"="+value)
-}
-
-// commandLine is a JSON list of words, or a line for the shell.
-func commandLine(text string) []string {
-	var words []string
-	if strings.HasPrefix(text, "[") && json.Unmarshal([]byte(text), &words) == nil {
-		return words
-	}
-	return []string{"/bin/sh", "-c", text}
 }

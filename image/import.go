@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"time"
@@ -93,15 +92,10 @@ func Import(ctx context.Context, o ImportOptions, file io.Reader) (id string, sq
 }
 
 // configuration is the image's but for its files.
-func (o ImportOptions) configuration() (config imagespec.Image, err error) {
+func (o ImportOptions) configuration() (config fullConfig, err error) {
 	host := hostPlatform()
 	config.Platform = imagespec.Platform{OS: or(o.OS, host.OS), Architecture: or(o.Arch, host.Architecture), Variant: o.Variant}
-	for _, change := range o.Changes {
-		if err := applyChange(&config.Config, change); err != nil {
-			return config, fmt.Errorf("--change %s: %w", change, err)
-		}
-	}
-	return config, nil
+	return config, applyChanges(&config.Config, o.Changes)
 }
 
 func or(text, other string) string {
@@ -113,13 +107,7 @@ func or(text, other string) string {
 
 // CheckChanges says what is wrong with lines of a Dockerfile before anything is read.
 func CheckChanges(changes []string) error {
-	var c imagespec.ImageConfig
-	for _, change := range changes {
-		if err := applyChange(&c, change); err != nil {
-			return fmt.Errorf("--change %s: %w", change, err)
-		}
-	}
-	return nil
+	return applyChanges(&runConfig{}, changes)
 }
 
 // Fetched opens what is at a URL, or a file; the caller closes it.
