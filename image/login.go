@@ -28,10 +28,14 @@ var ErrNotLoggedIn = errors.New("not logged into")
 func RegistryKey(text string, a Access) (string, error) {
 	if text == "" {
 		registries, err := LoadRegistries(a.getenv)
-		if err != nil || len(registries.Search) == 0 {
-			return "docker.io", err
+		if err != nil {
+			return "", err
 		}
-		return registries.Search[0], nil
+		search := registries.SearchList()
+		if len(search) == 0 {
+			return "", errors.New("no registries found in registries.conf, a registry must be provided")
+		}
+		return search[0], nil
 	}
 	key := authKey(text)
 	if key == "" || strings.ContainsAny(key, " @?#") {
