@@ -47,7 +47,7 @@ func containerCommands() []Command {
 		{"ps", "[FLAGS]", "List containers", psFlags},
 		{"port", "[FLAGS] CONTAINER [PORT[/PROTOCOL]]", "List the published ports of a container", portFlags},
 		{"cp", "[FLAGS] CONTAINER:PATH|PATH|- CONTAINER:PATH|PATH|-", "Copy files into and out of containers", cpFlags},
-		{"diff", "[FLAGS] CONTAINER", "List what a container changed of its image's files", diffFlags},
+		{"diff", "[FLAGS] CONTAINER|IMAGE [IMAGE]", "List what a container, or an image's last layer, changed of what is below", diffFlags},
 		{"commit", "[FLAGS] CONTAINER [IMAGE]", "Make an image of a container's changes", commitFlags},
 		{"export", "[FLAGS] CONTAINER", "Write a container's files as an archive", exportFlags},
 		{"top", "[FLAGS] CONTAINER [COLUMN...|PS-OPTION...]", "List the processes of a container", topFlags},

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"containers/rl/cli/flags"
 	"containers/rl/container"
 	"containers/rl/image"
+	"containers/rl/storage"
 	"containers/rl/storage/flat"
 )
 
@@ -23,33 +25,52 @@ func diffFlags(f *flags.Set) func(Streams, []string) error {
 		if *format != "" && *format != "json" {
 			return usageError{Text: fmt.Sprintf("--format %s: json", *format), Command: "diff"}
 		}
-		host, info, err := latestRef("diff", *latest, args)
-		if err != nil {
-			return err
+		named, than := args, ""
+		if len(args) == 2 {
+			named, than = args[:1], args[1]
 		}
-		if *format == "" {
-			return inTree(host, info.ID, treeRequest{Op: "diff"}, nil, s.Out)
+		host, info, err := latestRef("diff", *latest, named)
+		if errors.Is(err, storage.ErrNoContainer) && !*latest {
+			img, unknown := lookup(host, named[0])
+			img.Close()
+			if !errors.Is(unknown, storage.ErrNoImage) {
+				return diffImage(s, host, named[0], than, *format)
+			}
+			err = fmt.Errorf("%w, and %w", err, unknown)
 		}
-		reader, writer, err := os.Pipe()
-		if err != nil {
-			return fmt.Errorf("making a pipe: %w", err)
-		}
-		defer reader.Close()
-		failed := make(chan error, 1)
-		go func() {
-			err := inTree(host, info.ID, treeRequest{Op: "diff"}, nil, writer)
-			writer.Close()
-			failed <- err
-		}()
-		text, err := io.ReadAll(reader)
-		if failure := <-failed; failure != nil {
-			return failure
+		if err == nil && than != "" {
+			err = ownImage(host, info, than)
 		}
 		if err != nil {
 			return err
 		}
-		return diffJSON(s, string(text))
+		text, err := captured(func(out *os.File) error { return inTree(host, info.ID, treeRequest{Op: "diff"}, nil, out) })
+		if err != nil {
+			return err
+		}
+		return printDiff(s, text, *format)
 	}
+}
+
+// ownImage refuses what a container cannot be compared with.
+func ownImage(host container.Host, info *container.Info, ref string) error {
+	img, err := lookup(host, ref)
+	if err != nil {
+		return err
+	}
+	defer img.Close()
+	if img.ID != info.ImageID {
+		return fmt.Errorf("container %s can be compared with its own image only, and %s is another: rl diff %[1]s", info.Name(), ref)
+	}
+	return nil
+}
+
+func printDiff(s Streams, text, format string) error {
+	if format == "json" {
+		return diffJSON(s, text)
+	}
+	_, err := io.WriteString(s.Out, text)
+	return err
 }
 
 func diffJSON(s Streams, text string) error {

@@ -16,7 +16,7 @@ func imageCommands() []Command {
 		{"tag", "IMAGE NAME...", "Give an image more names", tagFlags},
 		{"untag", "IMAGE [NAME...]", "Take names from an image", untagFlags},
 		{"rmi", "[FLAGS] IMAGE...", "Remove images", rmiFlags},
-		{"image diff", "[FLAGS] IMAGE", "List what an image's last layer changed", imageDiffFlags},
+		{"image diff", "[FLAGS] IMAGE [IMAGE]", "List what an image's last layer changed", imageDiffFlags},
 		{"image exists", "IMAGE", "Tell by the status whether an image is there", imageExistsFlags},
 		{"image prune", "[FLAGS]", "Remove images that are of no use", imagePruneFlags},
 		{"image scp", "", "Refused: images are copied by save and load", refusedFlags("image scp", "images are copied by save and load: rl save IMAGE | ssh HOST rl load")},

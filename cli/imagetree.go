@@ -138,8 +138,8 @@ func imageDiffFlags(f *flags.Set) func(Streams, []string) error {
 		switch {
 		case len(args) == 0:
 			return usageError{Text: "image diff needs an image", Command: "image diff"}
-		case len(args) > 1:
-			return usageError{Text: "image diff compares an image with what it was made of; two images cannot be compared yet", Command: "image diff"}
+		case len(args) > 2:
+			return usageError{Text: "image diff takes two images at most", Command: "image diff"}
 		case *format != "" && *format != "json":
 			return usageError{Text: fmt.Sprintf("--format %s: only json is supported", *format), Command: "image diff"}
 		}
@@ -147,11 +147,13 @@ func imageDiffFlags(f *flags.Set) func(Streams, []string) error {
 		if err != nil {
 			return err
 		}
-		return diffImage(s, host, args[0], *format)
+		return diffImage(s, host, args[0], strings.Join(args[1:], ""), *format)
 	}
 }
 
-func diffImage(s Streams, host container.Host, ref, format string) error {
+// diffImage compares an image with what is below its last layer; than may name
+// what that is.
+func diffImage(s Streams, host container.Host, ref, than, format string) error {
 	img, err := lookup(host, ref)
 	if err != nil {
 		return fmt.Errorf("%s not found: %w", ref, err)
@@ -160,13 +162,22 @@ func diffImage(s Streams, host container.Host, ref, format string) error {
 	if len(img.Layers) == 0 {
 		return errors.New("image " + ref + " has no layers")
 	}
+	if than != "" {
+		other, err := lookup(host, than)
+		if err != nil {
+			return fmt.Errorf("%s not found: %w", than, err)
+		}
+		defer other.Close()
+		switch {
+		case slices.Equal(other.Layers, img.Layers):
+			return printDiff(s, "", format)
+		case !slices.Equal(other.Layers, img.Layers[1:]):
+			return fmt.Errorf("%s can be compared only with the image of all its layers but the last, and %s is another: rl diff %[1]s", ref, than)
+		}
+	}
 	text, err := imageRequest{Diff: &container.Tree{Upper: img.Layers[0], Lower: img.Layers[1:]}}.answer(host, nil)
 	if err != nil {
 		return err
 	}
-	if format == "json" {
-		return diffJSON(s, text)
-	}
-	_, err = io.WriteString(s.Out, text)
-	return err
+	return printDiff(s, text, format)
 }

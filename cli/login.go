@@ -162,7 +162,12 @@ func logoutFlags(f *flags.Set) func(Streams, []string) error {
 		if err != nil {
 			return usageError{Text: err.Error(), Command: "logout"}
 		}
-		if err := a.Logout(key); err != nil {
+		err = a.Logout(key)
+		if errors.Is(err, image.ErrDockers) { // podman's words, and its status
+			_, err = fmt.Fprintf(s.Out, "Not logged into %s with current tool. Existing credentials were established via docker login. Please use docker logout instead.\n", key)
+			return err
+		}
+		if err != nil {
 			return err
 		}
 		_, err = fmt.Fprintf(s.Out, "Removed login credentials for %s\n", key)

@@ -13,6 +13,7 @@ import (
 
 	"containers/rl/cli/flags"
 	"containers/rl/cli/start"
+	"containers/rl/image"
 	"containers/rl/image/trust"
 )
 
@@ -135,6 +136,9 @@ func trustRows(p *trust.Policy) []trustRow {
 
 // set changes the user's policy; the first time that is a copy of the host's.
 func (c *imageTrust) set(scope string) error {
+	if !isTrustScope(scope) {
+		return fmt.Errorf("invalid image uri: %q is neither default nor a registry, a repository or an image", scope)
+	}
 	list, err := c.requirements()
 	if err != nil {
 		return err
@@ -162,6 +166,14 @@ func (c *imageTrust) set(scope string) error {
 		path = trust.UserFile(os.Getenv)
 	}
 	return p.Save(path)
+}
+
+// isTrustScope: default, *.DOMAIN, HOST[:PORT], or a name of it with what follows.
+func isTrustScope(scope string) bool {
+	name := strings.TrimPrefix(scope, "*.")
+	_, named := image.ParseReference(name)
+	_, host := image.ParseReference(name + "/x")
+	return !strings.Contains(scope, "://") && (named == nil || host == nil)
 }
 
 func (c *imageTrust) requirements() (list []trust.Requirement, err error) {

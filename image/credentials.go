@@ -41,8 +41,50 @@ func authPaths(getenv func(string) string) []string {
 	return append(list, filepath.Join(config, "containers/auth.json"), filepath.Join(docker, "config.json"))
 }
 
+// ownAuthPaths are those that we change: docker's is not, unless it is named.
+func ownAuthPaths(getenv func(string) string) []string {
+	list := authPaths(getenv)
+	if getenv("REGISTRY_AUTH_FILE") != "" {
+		return list
+	}
+	return list[:len(list)-1]
+}
+
+// authFilesHelper is the name of these files among the helpers of registries.conf.
+const authFilesHelper = "containers-auth.json"
+
+// credentialHelpers are those that registries.conf names.
+func credentialHelpers(getenv func(string) string) ([]string, error) {
+	registries, err := LoadRegistries(getenv)
+	if err != nil || len(registries.Helpers) == 0 {
+		return []string{authFilesHelper}, err
+	}
+	return registries.Helpers, nil
+}
+
 // credentials finds who to be for HOST/REPOSITORY; the longest key wins.
 func credentials(getenv func(string) string, name string) (authn.Authenticator, error) {
+	helpers, err := credentialHelpers(getenv)
+	if err != nil {
+		return nil, err
+	}
+	host, _, _ := strings.Cut(name, "/")
+	for _, helper := range helpers {
+		var a authn.Authenticator
+		if helper == authFilesHelper {
+			a, err = fileCredentials(getenv, name)
+		} else {
+			a, err = askHelper(helper, host)
+		}
+		if a != nil || err != nil {
+			return a, err
+		}
+	}
+	return authn.Anonymous, nil
+}
+
+// fileCredentials gives nil when there are none.
+func fileCredentials(getenv func(string) string, name string) (authn.Authenticator, error) {
 	for _, path := range authPaths(getenv) {
 		text, err := os.ReadFile(path)
 		if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
@@ -59,7 +101,7 @@ func credentials(getenv func(string) string, name string) (authn.Authenticator, 
 			return a, err
 		}
 	}
-	return authn.Anonymous, nil
+	return nil, nil
 }
 
 func (f *authFile) find(name string) (authn.Authenticator, error) {

@@ -23,17 +23,27 @@ import (
 // ErrNotLoggedIn says that there are no credentials.
 var ErrNotLoggedIn = errors.New("not logged into")
 
+// ErrDockers says that docker alone has them.
+var ErrDockers = errors.New("the credentials are docker's")
+
 // RegistryKey is what credentials are kept under: HOST[/REPOSITORY]; "" is the
 // first registry that names without one are looked for in.
 func RegistryKey(text string, a Access) (string, error) {
 	if text == "" {
 		registries, err := LoadRegistries(a.getenv)
-		if err != nil || len(registries.Search) == 0 {
-			return "docker.io", err
+		if err != nil {
+			return "", err
 		}
-		return registries.Search[0], nil
+		search := registries.SearchList()
+		if len(search) == 0 {
+			return "", errors.New("no registries found in registries.conf, a registry must be provided")
+		}
+		return search[0], nil
 	}
 	key := authKey(text)
+	if strings.Contains(key, "://") { // docker://HOST is no host named docker
+		return "", fmt.Errorf("parse reference from %q: invalid reference format: HOST[:PORT][/REPOSITORY]", text)
+	}
 	if key == "" || strings.ContainsAny(key, " @?#") {
 		return "", fmt.Errorf("%q is not the name of a registry", text)
 	}
@@ -59,15 +69,25 @@ func (a Access) Login(ctx context.Context, key, user, password string) (string, 
 	if err := a.try(ctx, key, user, password); err != nil {
 		return "", err
 	}
+	host, _, _ := strings.Cut(key, "/")
+	store := func(helper string) (string, error) {
+		return helper, runHelper(helper, "store", map[string]string{"ServerURL": helperKey(host), "Username": user, "Secret": password})
+	}
+	helpers, err := credentialHelpers(a.getenv)
+	if err != nil {
+		return "", err
+	}
+	if helpers[0] != authFilesHelper {
+		return store(helpers[0])
+	}
 	path := a.authPath()
 	file, err := openAuthFile(path)
 	if err != nil {
 		return "", err
 	}
 	defer file.close()
-	host, _, _ := strings.Cut(key, "/")
 	if helper := file.helper(host); helper != "" {
-		return helper, runHelper(helper, "store", map[string]string{"ServerURL": helperKey(host), "Username": user, "Secret": password})
+		return store(helper)
 	}
 	entry := map[string]string{"auth": base64.StdEncoding.EncodeToString([]byte(user + ":" + password))}
 	return path, file.change(func(auths map[string]json.RawMessage) error {
@@ -80,28 +100,74 @@ func (a Access) Login(ctx context.Context, key, user, password string) (string, 
 
 // Logout forgets credentials; "" is all there are.
 func (a Access) Logout(key string) error {
+	helpers, err := credentialHelpers(a.getenv)
+	if err != nil {
+		return err
+	}
 	found := key == ""
-	for _, path := range authPaths(a.getenv) {
+	for _, helper := range helpers {
+		forget := forgetHelpers
+		if helper == authFilesHelper {
+			forget = a.forgetFiles
+		}
+		had, err := forget(helper, key)
+		if err != nil {
+			return err
+		}
+		found = found || had
+	}
+	if found {
+		return nil
+	}
+	if auth, err := fileCredentials(a.getenv, key); auth != nil && err == nil {
+		return ErrDockers
+	}
+	return fmt.Errorf("%w %s", ErrNotLoggedIn, key)
+}
+
+// forgetHelpers removes what a helper of registries.conf has.
+func forgetHelpers(helper, key string) (had bool, err error) {
+	if key != "" {
+		host, _, _ := strings.Cut(key, "/")
+		auth, err := askHelper(helper, host)
+		if err != nil || auth == nil {
+			return false, err
+		}
+		return true, runHelper(helper, "erase", helperKey(host))
+	}
+	out, err := exec.Command("docker-credential-"+helper, "list").Output()
+	if err != nil {
+		return false, fmt.Errorf("docker-credential-%s list: %w", helper, err)
+	}
+	var users map[string]string // by server
+	if err := json.Unmarshal(out, &users); err != nil {
+		return false, fmt.Errorf("docker-credential-%s list: %w", helper, err)
+	}
+	for server := range users {
+		err = errors.Join(err, runHelper(helper, "erase", server))
+	}
+	return len(users) > 0, err
+}
+
+func (a Access) forgetFiles(_, key string) (found bool, err error) {
+	for _, path := range ownAuthPaths(a.getenv) {
 		if _, err := os.Stat(path); err != nil {
 			continue
 		}
 		file, err := openAuthFile(path)
 		if err != nil {
-			return err
+			return found, err
 		}
 		had, err := file.forget(key)
 		file.close()
 		if err != nil {
-			return err
+			return found, err
 		}
 		if found = found || had; had && key != "" {
 			break
 		}
 	}
-	if !found {
-		return fmt.Errorf("%w %s", ErrNotLoggedIn, key)
-	}
-	return nil
+	return found, nil
 }
 
 // try is one authenticated request.

@@ -151,6 +151,93 @@ func TestMirrors(t *testing.T) {
 	}
 }
 
+// TestWildcard: what stands for the host of a name goes, and the rest stays.
+func TestWildcard(t *testing.T) {
+	const head = "[[registry]]\nprefix = \"*.example.com\"\n"
+	for _, test := range []struct{ text, registry, want string }{
+		{head + "location = \"127.0.0.1:5000\"", "foo.example.com", "127.0.0.1:5000/library/a"},
+		{head + "location = \"127.0.0.1:5000/x\"", "a.b.example.com", "127.0.0.1:5000/x/library/a"},
+		{head, "foo.example.com", "foo.example.com/library/a"},
+		{head + "[[registry.mirror]]\nlocation = \"near\"", "foo.example.com", "near/library/a foo.example.com/library/a"},
+		{head + "location = \"near\"", "foo.example.com:5000", "near:5000/library/a"},
+		{head + "location = \"near\"", "example.com", "example.com/library/a"},
+		{head + "location = \"near\"", "fooexample.com", "fooexample.com/library/a"},
+		{"[[registry]]\nlocation = \"foo.example.com/library\"\n" + head + "location = \"near\"", "foo.example.com", "foo.example.com/library/a"},
+	} {
+		r := &Registries{}
+		if err := r.merge("test", test.text); err != nil {
+			t.Error(err)
+		}
+		list, err := r.Endpoints(Reference{Registry: test.registry, Repository: "library/a"})
+		var got []string
+		for _, e := range list {
+			got = append(got, e.Name)
+		}
+		if err != nil || strings.Join(got, " ") != test.want {
+			t.Errorf("%q, %s: %q, %v, want %q", test.text, test.registry, got, err, test.want)
+		}
+	}
+}
+
+// TestShortNames: where a name without a registry is looked for, or why nowhere.
+func TestShortNames(t *testing.T) {
+	const two = "unqualified-search-registries = [\"a.io\", \"b.io\"]\n"
+	for _, test := range []struct{ text, want string }{
+		{"", "docker.io/library/x:latest"},
+		{"unqualified-search-registries = []", "no unqualified-search registries are defined in \"test\""},
+		{two, "a.io/x:latest b.io/x:latest"},
+		{two + "short-name-mode = \"permissive\"", "a.io/x:latest b.io/x:latest"},
+		{two + "short-name-mode = \"enforcing\"", "short-name resolution enforced but cannot prompt without a TTY"},
+		{two + "short-name-mode = \"enforcing\"\n[aliases]\nx = \"c.io/x\"", "c.io/x:latest"},
+		{"unqualified-search-registries = [\"a.io\"]\nshort-name-mode = \"enforcing\"", "a.io/x:latest"},
+		{"short-name-mode = \"nonsense\"", "invalid short-name mode: \"nonsense\""},
+		{"[registries.search]\nregistries = [\"a.io\", \"b.io\"]", "a.io/x:latest b.io/x:latest"},
+		{"[registries.search]\nregistries = []", "no unqualified-search registries are defined"},
+		{two + "[registries.block]\nregistries = [\"a.io\"]", "mixes version 1"},
+	} {
+		r := &Registries{}
+		err := r.merge("test", test.text)
+		var list []Reference
+		if err == nil {
+			list, err = r.Candidates("x")
+		}
+		var got []string
+		for _, ref := range list {
+			got = append(got, ref.String())
+		}
+		if err == nil && strings.Join(got, " ") != test.want || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%q: %q, %v, want %q", test.text, got, err, test.want)
+		}
+	}
+}
+
+// TestFirstVersion: what is blocked, and what is asked by http, in a file of version 1.
+func TestFirstVersion(t *testing.T) {
+	r := &Registries{}
+	if err := r.merge("test", "[registries.insecure]\nregistries = [\"a.io\", \"b.io\"]\n[registries.block]\nregistries = [\"b.io\", \"c.io\"]"); err != nil {
+		t.Fatal(err)
+	}
+	for host, want := range map[string]bool{"a.io": true, "d.io": false} {
+		if list, err := r.Endpoints(Reference{Registry: host, Repository: "x"}); err != nil || list[0].Insecure != want {
+			t.Errorf("%s: %v, %v", host, list, err)
+		}
+	}
+	for _, host := range []string{"b.io", "c.io"} {
+		if list, err := r.Endpoints(Reference{Registry: host, Repository: "x"}); err == nil {
+			t.Errorf("%s is blocked: %v", host, list)
+		}
+	}
+}
+
+func TestRegistriesOfVariable(t *testing.T) {
+	getenv := func(name string) string {
+		return map[string]string{"HOME": "/nosuch", "CONTAINERS_REGISTRIES_CONF": "/nosuch/r.conf"}[name]
+	}
+	if _, err := LoadRegistries(getenv); err == nil || !strings.Contains(err.Error(), "/nosuch/r.conf") {
+		t.Errorf("a file that is named and not there: %v", err)
+	}
+}
+
 func FuzzRegistriesConf(f *testing.F) {
 	f.Add(registriesText, "alpine")
 	f.Add("[[registry]]\nprefix=\"*\"\nlocation=\"x\"", "a.b/c")

@@ -33,10 +33,7 @@ func Search(ctx context.Context, term string, limit int, a Access) (list []Searc
 	if err != nil {
 		return nil, err
 	}
-	hosts := registries.Search
-	if len(hosts) == 0 {
-		hosts = []string{"docker.io"}
-	}
+	hosts := registries.SearchList()
 	if host, rest, ok := strings.Cut(term, "/"); ok && (strings.ContainsAny(host, ".:") || host == "localhost") {
 		hosts, term = []string{host}, rest
 	}
