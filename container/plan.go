@@ -41,10 +41,11 @@ type plan struct {
 	joins  bool    // a container that runs
 	join   *joined // what it shares with others, or nil
 	dirs   storage.Dirs
-	images []*storage.Image // that are mounted beside the root
-	hooked bool             // hooks were run
-	owners []owner          // of directories that the mounts are made of
-	stdin  int              // the other end of a standard input that nobody writes to yet
+	images []*storage.Image  // that are mounted beside the root
+	hooked bool              // hooks were run
+	led    map[string]string // where places of mounts lead by links; see follow
+	owners []owner           // of directories that the mounts are made of
+	stdin  int               // the other end of a standard input that nobody writes to yet
 }
 
 // steps is how many a common container has.
@@ -151,7 +152,7 @@ func (p *plan) rootfs() error {
 // ownFiles covers the image's. Directories that are to be the root of some
 // process get what the network needs.
 func (p *plan) ownFiles() error {
-	network := [][2]string{{p.files.hosts, "/etc/hosts"}, {p.files.resolv, "/etc/resolv.conf"}, {p.files.hostname, "/etc/hostname"}}
+	network := [][2]string{{p.files.hosts, networkFiles[0]}, {p.files.resolv, networkFiles[1]}, {p.files.hostname, networkFiles[2]}}
 	err := p.cover("/", append(network, [2]string{p.files.passwd, "/etc/passwd"}, [2]string{p.files.group, "/etc/group"}))
 	for _, dir := range p.o.rare().Chroots {
 		if err == nil {
@@ -210,11 +211,15 @@ func (p *plan) target(name string, directory bool) string {
 	there := p.NewLabel()
 	found := p.resolve(name, unix.O_PATH|p.links, 0).Then(there).Ignore(unix.ENOENT)
 	slot := found.Save()
-	p.parents(name)
+	missing := name
+	if to := p.led[name]; to != "" && p.links == 0 {
+		missing = to
+	}
+	p.parents(missing)
 	if directory {
-		p.makeDir(name)
+		p.makeDir(missing)
 	} else {
-		made := p.resolve(name, unix.O_CREAT|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o644)
+		made := p.resolve(missing, unix.O_CREAT|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o644)
 		p.close(made.Save())
 	}
 	again := p.resolve(name, unix.O_PATH|p.links, 0).Save()

@@ -57,6 +57,7 @@ func prepare(h Host, o *Options, c *storage.Container, j *joined) (*storage.Cont
 			return c, p, err
 		}
 	}
+	p.follow(c)
 	if user := spec.Process.User; !mapped(h.IDs, user) {
 		return c, p, fmt.Errorf("user %d:%d: not in the container's id map; %s", user.UID, user.GID, first(h.Notice, "its ids end below"))
 	}

@@ -1,6 +1,7 @@
 package flat
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -335,6 +336,36 @@ func TestHostileLayer(t *testing.T) {
 	must(t, err)
 	if _, err := os.Stat(filepath.Join(dir, "a/b/c/secret")); err == nil || len(entries) != 1 {
 		t.Errorf("a link was followed: %v, %v", err, entries)
+	}
+}
+
+// TestFollow: a link that leads to nothing has a place all the same.
+func TestFollow(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	lower, upper := t.TempDir(), t.TempDir()
+	write(t, filepath.Join(lower, "etc/hosts"), "")
+	must(t, os.Mkdir(filepath.Join(lower, "old"), 0o755), os.Mkdir(filepath.Join(upper, "old"), 0o755))
+	for name, to := range map[string]string{"lk": "/run/lock", "rel": "../../none/./deep", "etc/conf": "../run/conf", "loop": "loop", "chain": "lk/more", "old/l": "/etc", "gone": "/etc"} {
+		must(t, os.Symlink(to, filepath.Join(lower, name)))
+	}
+	must(t, unix.Mknod(filepath.Join(upper, "gone"), unix.S_IFCHR, 0), unix.Setxattr(filepath.Join(upper, "old"), "user.overlay.opaque", []byte("y"), 0))
+	s, err := OpenChanged(upper, []string{lower})
+	must(t, err)
+	defer s.Close()
+	for name, want := range map[string]string{"/lk": "/run/lock", "/lk/sub/x": "/run/lock/sub/x", "/rel": "/none/deep", "/etc/conf": "/run/conf", "/etc/hosts": "/etc/hosts", "/etc/hosts/x": "/etc/hosts/x", "/chain": "/run/lock/more",
+		"/lk/../up": "/run/up", "/old/l": "/old/l", "/gone/x": "/gone/x", "/no/where": "/no/where", "/loop": unix.ELOOP.Error()} {
+		got, err := s.Follow(name, func(string) bool { return false })
+		if err != nil {
+			got = errors.Unwrap(err).Error()
+		}
+		if got != want {
+			t.Errorf("%s leads to %s, want %s", name, got, want)
+		}
+	}
+	if got, err := s.Follow("/etc/conf", func(dir string) bool { return dir == "/etc" }); err != nil || got != "/etc/conf" {
+		t.Errorf("below another mount: %s, %v", got, err)
 	}
 }
 
