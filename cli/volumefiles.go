@@ -61,7 +61,10 @@ func volumeInside(s Streams, args []string) error {
 		_, _, err = image.Unpack(context.Background(), data, plain, image.UnpackOptions{SingleID: r.SingleID, Plain: true})
 		return err
 	}
-	return unix.Fchown(data, r.UID, r.GID)
+	if err := unix.Fchown(data, r.UID, r.GID); err != nil {
+		return fmt.Errorf("giving %s to %d:%d: %w", r.Data, r.UID, r.GID, err)
+	}
+	return nil
 }
 
 // inVolume runs it to its end.
