@@ -139,9 +139,10 @@ func absolute(name string) (string, error) {
 	return path.Join(here, name), err
 }
 
-// volumesFrom adds the volumes and binds of other containers, where nothing else
-// is mounted.
+// volumesFrom adds the volumes and binds of other containers, where nothing of
+// our own is mounted. Of two at one place the last counts.
 func (o *Run) volumesFrom(host container.Host) error {
+	own := len(o.Mounts)
 	for _, text := range o.attached.from {
 		ref, options, _ := strings.Cut(text, ":")
 		info, err := container.Find(host.Dirs, ref)
@@ -149,9 +150,12 @@ func (o *Run) volumesFrom(host container.Host) error {
 			return fmt.Errorf("looking up container %q for volumes-from: %w", ref, err)
 		}
 		for _, m := range info.Options.Mounts {
-			taken := slices.ContainsFunc(o.Mounts, func(own specs.Mount) bool { return own.Destination == m.Destination })
-			if taken || m.Type != container.TypeVolume && m.Type != "bind" {
+			here := slices.IndexFunc(o.Mounts, func(other specs.Mount) bool { return other.Destination == m.Destination })
+			if here >= 0 && here < own || m.Type != container.TypeVolume && m.Type != "bind" {
 				continue
+			}
+			if here >= 0 {
+				o.Mounts = slices.Delete(o.Mounts, here, here+1)
 			}
 			m.Options = withAccess(m.Options, options)
 			o.Mounts = append(o.Mounts, m)
