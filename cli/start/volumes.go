@@ -49,6 +49,14 @@ func volume(text string) (m specs.Mount, err error) {
 	if err := checkOptions(options); err != nil {
 		return m, fmt.Errorf("--volume %s: %w", text, err)
 	}
+	for n, option := range options {
+		if key, value, _ := strings.Cut(option, "="); key == "upperdir" || key == "workdir" {
+			if value, err = absolute(value); err != nil {
+				return m, err
+			}
+			options[n] = key + "=" + value
+		}
+	}
 	if isPath(source) {
 		return bindMount(source, target, bindOptions(options))
 	}
@@ -84,7 +92,7 @@ func checkOptions(options []string) error {
 		switch {
 		case key == "idmap":
 			return errors.New("idmap: a mount with ids of its own needs root on the host; U gives the files to the container's user")
-		case overlay && valued && (key == "upperdir" || key == "workdir") && path.IsAbs(value):
+		case overlay && valued && (key == "upperdir" || key == "workdir") && value != "":
 		case !slices.Contains(words, option):
 			return fmt.Errorf("unknown option %q", option)
 		case overlay && !slices.Contains([]string{"O", "U", "z", "Z", "rw"}, option):
@@ -94,6 +102,10 @@ func checkOptions(options []string) error {
 	if overlay && hasKey(options, "upperdir") != hasKey(options, "workdir") {
 		return errors.New("options upperdir and workdir must be specified together")
 	}
+	return checkExclusive(options)
+}
+
+func checkExclusive(options []string) error {
 	for _, group := range exclusive {
 		seen := ""
 		for _, option := range options {
