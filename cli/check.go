@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +20,7 @@ import (
 func systemCheckFlags(f *flags.Set) func(Streams, []string) error {
 	quick := f.BoolP("quick", "q", false, "check records, digests of configurations and manifests, and that each layer is there; without it, also all files of layers: content by the digest, names, types, modes, owners, times")
 	repair := f.BoolP("repair", "r", false, "remove damaged images that no container has, with their layers, and layers without record; write records that cannot be read anew")
-	force := f.BoolP("force", "f", false, "--repair, and remove containers of damaged images")
+	force := f.BoolP("force", "f", false, "--repair, and remove damaged containers and pods, and containers of damaged images")
 	most := f.StringP("max", "m", "24h", "accepted for podman's sake: layers of no image are removed always")
 	return func(s Streams, args []string) error {
 		if len(args) > 0 {
@@ -44,6 +45,13 @@ func checkStore(s Streams, host container.Host, o image.CheckOptions, force bool
 		return err
 	}
 	printDamage(s.Out, found)
+	broken, err := damagedContainers(host)
+	if err != nil {
+		return err
+	}
+	if broken, err = mendContainers(s, host, broken, force); err != nil {
+		return err
+	}
 	left := remaining(found)
 	if len(left) > 0 && force {
 		if err := removeUsers(s, host, left); err != nil {
@@ -56,18 +64,52 @@ func checkStore(s Streams, host container.Host, o image.CheckOptions, force bool
 		left = remaining(found)
 	}
 	switch {
-	case len(left) == 0:
+	case len(left) == 0 && len(broken) == 0:
 		return nil
 	case !o.Repair:
 		return errors.New("damage detected in local storage: rl system check --repair removes what is damaged")
 	case !force:
-		return errors.New("damage in local storage still present after repair attempt: rl system check --force removes containers of damaged images, too")
+		return errors.New("damage in local storage still present after repair attempt: rl system check --force removes damaged containers and pods and containers of damaged images, too")
 	}
 	return errors.New("damage in local storage still present after repair attempt")
 }
 
+// damagedContainers are the containers and pods that cannot be read.
+func damagedContainers(host container.Host) ([]*container.Broken, error) {
+	_, err := container.List(host.Dirs)
+	if err != nil && len(container.AllBroken(err)) == 0 {
+		return nil, err
+	}
+	_, pods := container.Pods(host.Dirs)
+	var list []*container.Broken
+	for _, b := range append(container.AllBroken(err), container.AllBroken(pods)...) {
+		if !slices.ContainsFunc(list, func(o *container.Broken) bool { return o.Dir == b.Dir }) {
+			list = append(list, b)
+		}
+	}
+	return list, nil
+}
+
+// mendContainers tells of them, and removes them with force. It gives those that are left.
+func mendContainers(s Streams, host container.Host, broken []*container.Broken, force bool) ([]*container.Broken, error) {
+	for _, b := range broken {
+		fmt.Fprintf(s.Out, "Damaged %s %s:\n\t%v\n", b.Kind(), b.ID, b.Err)
+		if !force {
+			continue
+		}
+		if err := b.Delete(host); err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(s.Out, "Deleted damaged %s: %s\n", b.Kind(), b.ID)
+	}
+	if force {
+		return nil, nil
+	}
+	return broken, nil
+}
+
 func checkOnce(host container.Host, o *image.CheckOptions) (found []image.Damage, err error) {
-	if o.Used, err = usedImages(host); err != nil {
+	if o.Used, err = usedImages(host); err != nil && len(container.AllBroken(err)) == 0 {
 		return nil, err
 	}
 	text, err := imageRequest{Check: o}.answer(host, nil)

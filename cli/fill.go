@@ -132,6 +132,11 @@ func fillPlace(from source, place container.FillPlace, single bool) (answer byte
 			return 0, err
 		}
 	}
+	if place.Own {
+		if err = unix.Fchownat(data, "", int(place.UID), int(place.GID), unix.AT_EMPTY_PATH); err != nil {
+			return 0, fmt.Errorf("changing the owner: %w", err)
+		}
+	}
 	if place.Tree {
 		err = giveTree(data, int(place.UID), int(place.GID))
 	}

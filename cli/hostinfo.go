@@ -183,7 +183,7 @@ func factsOfStore(host container.Host) (storeFacts, error) {
 		facts.GraphDriverName, reason = d.Name, d.Reason
 	}
 	list, err := container.List(host.Dirs)
-	if err != nil {
+	if err != nil && len(container.AllBroken(err)) == 0 {
 		return facts, err
 	}
 	for _, i := range list {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -87,7 +88,7 @@ func imagesFlags(f *flags.Set) func(Streams, []string) error {
 		if err != nil {
 			return err
 		}
-		return o.print(s, rows)
+		return errors.Join(o.print(s, rows), all.unread)
 	}
 }
 

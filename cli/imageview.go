@@ -40,6 +40,7 @@ type imageViews struct {
 	byID    map[string]*imageView
 	others  shared.Set
 	there   map[string]*shared.Image
+	unread  error   // of containers
 	failed  []error // what keeps stores of others, or images in them, out
 }
 
@@ -49,11 +50,8 @@ func viewImages(host container.Host) (*imageViews, error) {
 	if err != nil {
 		return nil, err
 	}
-	containers, err := container.List(host.Dirs)
-	if err != nil {
-		return nil, err
-	}
-	all := &imageViews{dirs: host.Dirs, byID: map[string]*imageView{}}
+	containers, unread := container.List(host.Dirs)
+	all := &imageViews{dirs: host.Dirs, byID: map[string]*imageView{}, unread: unread}
 	if all.records, err = layers.ReadRecords(host.Dirs); err != nil {
 		return nil, err
 	}

@@ -231,6 +231,9 @@ func rmFlags(f *flags.Set) func(Streams, []string) error {
 		if r.force && *r.limit != "" {
 			r.ahead = r.stop
 		}
+		if r.force {
+			r.broken = func(host container.Host, b *container.Broken) error { return b.Delete(host) }
+		}
 		err := r.each(s, args, func(host container.Host, i *container.Info) error {
 			if err := r.dependents(s, host, i); err != nil {
 				return err

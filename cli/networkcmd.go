@@ -13,6 +13,7 @@ import (
 	"containers/rl/cli/flags"
 	"containers/rl/cli/start"
 	"containers/rl/container"
+	"containers/rl/storage"
 )
 
 // networkCreateFlags is podman-network-create(1).
@@ -96,7 +97,7 @@ func networkLsFlags(f *flags.Set) func(Streams, []string) error {
 			return err
 		}
 		list, err := filteredNetworks(host, filters)
-		if err != nil {
+		if err != nil && !errors.Is(err, errNetworkDamaged) {
 			return err
 		}
 		l := listing[*userNetwork]{table: "{{.ID}}\t{{.Name}}\t{{.Driver}}", columns: networkColumns, noHead: *noHead, labels: func(n *userNetwork) map[string]string { return n.Labels }}
@@ -111,14 +112,14 @@ func networkLsFlags(f *flags.Set) func(Streams, []string) error {
 				rows[i] = &one
 			}
 		}
-		return l.print(s.Out, *format, rows, list)
+		return errors.Join(l.print(s.Out, *format, rows, list), err)
 	}
 }
 
 func filteredNetworks(host container.Host, filters []string) ([]*userNetwork, error) {
-	list, err := networkList(host.Dirs)
-	if err != nil || len(filters) == 0 {
-		return list, err
+	list, unread := networkList(host.Dirs)
+	if len(filters) == 0 {
+		return list, unread
 	}
 	all, err := container.List(host.Dirs)
 	if err != nil {
@@ -146,7 +147,7 @@ func filteredNetworks(host container.Host, filters []string) ([]*userNetwork, er
 			}
 		}
 		return false
-	}), nil
+	}), unread
 }
 
 func networkFilter(key, value string, all []*container.Info) (func(*userNetwork) bool, error) {
@@ -232,6 +233,9 @@ func networkRmFlags(f *flags.Set) func(Streams, []string) error {
 		var failed []error
 		for _, ref := range args {
 			n, err := networkFind(host.Dirs, ref)
+			if networkDamaged(host.Dirs, ref) {
+				n, err = &userNetwork{Name: ref}, nil
+			}
 			if err == nil {
 				err = removeNetwork(host, n, *force, *limit)
 			}
@@ -247,12 +251,21 @@ func networkRmFlags(f *flags.Set) func(Streams, []string) error {
 	}
 }
 
+// networkDamaged says whether the file of that name cannot be read.
+func networkDamaged(d storage.Dirs, name string) bool {
+	if !networkName(name) {
+		return false
+	}
+	_, err := readNetwork(d, name+".json")
+	return errors.Is(err, errNetworkDamaged)
+}
+
 func removeNetwork(host container.Host, n *userNetwork, force bool, limit string) error {
 	if n.Name == defaultNetwork {
 		return fmt.Errorf("default network %s cannot be removed", n.Name)
 	}
 	all, err := container.List(host.Dirs)
-	if err != nil {
+	if err != nil && len(container.AllBroken(err)) == 0 { // one that cannot be read cannot be started either
 		return err
 	}
 	for _, i := range members(all, n) {
@@ -270,6 +283,9 @@ func removeNetwork(host container.Host, n *userNetwork, force bool, limit string
 		return fmt.Errorf("removing network %s: %w", n.Name, err)
 	}
 	happened(host.Dirs, "network", "remove", n.ID, n.Name)
+	if n.ID == "" {
+		return nil
+	}
 	return os.RemoveAll(container.SegmentDir(host.Dirs.Run, n.ID[:12]))
 }
 

@@ -50,9 +50,10 @@ type leaseRange struct {
 }
 
 var (
-	errNoNetwork   = errors.New("network not found")
-	errNetworkUsed = errors.New("network is being used")
-	networkName    = func(name string) bool { return regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`).MatchString(name) }
+	errNetworkDamaged = errors.New("it is damaged")
+	errNoNetwork      = errors.New("network not found")
+	errNetworkUsed    = errors.New("network is being used")
+	networkName       = func(name string) bool { return regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`).MatchString(name) }
 )
 
 // defaultNetwork is podman's, which is always there; docker's name is bridge.
@@ -65,37 +66,50 @@ func networkDefault() *userNetwork {
 
 func networksDir(d storage.Dirs) string { return path.Join(d.Data, "networks") }
 
-// networkList gives all by name.
+// networkList gives all that can be read by name, and an error for the others.
 func networkList(d storage.Dirs) (list []*userNetwork, err error) {
 	entries, err := os.ReadDir(networksDir(d))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("listing networks: %w", err)
 	}
 	list = append(list, networkDefault())
+	var failed []error
 	for _, e := range entries {
-		text, err := os.ReadFile(path.Join(networksDir(d), e.Name()))
-		n := &userNetwork{}
+		n, err := readNetwork(d, e.Name())
 		if errors.Is(err, os.ErrNotExist) || !strings.HasSuffix(e.Name(), ".json") {
 			continue
 		}
-		if err == nil {
-			err = json.Unmarshal(text, n)
-		}
 		if err != nil {
-			return nil, fmt.Errorf("reading network %s: %w", strings.TrimSuffix(e.Name(), ".json"), err)
+			failed = append(failed, err)
+			continue
 		}
 		list = append(list, n)
 	}
 	slices.SortFunc(list, func(a, b *userNetwork) int { return strings.Compare(a.Name, b.Name) })
-	return list, nil
+	return list, errors.Join(failed...)
+}
+
+func readNetwork(d storage.Dirs, file string) (*userNetwork, error) {
+	n := &userNetwork{}
+	text, err := os.ReadFile(path.Join(networksDir(d), file))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	if err == nil {
+		err = json.Unmarshal(text, n)
+	}
+	if err == nil && len(n.ID) < 12 {
+		err = errors.New("it has no id")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading network %s: %w: %w: rl network rm %[1]s removes it", strings.TrimSuffix(file, ".json"), errNetworkDamaged, err)
+	}
+	return n, nil
 }
 
 // networkFind finds one by name, id, or beginning of id.
 func networkFind(d storage.Dirs, ref string) (*userNetwork, error) {
-	list, err := networkList(d)
-	if err != nil {
-		return nil, err
-	}
+	list, unread := networkList(d)
 	if ref == "bridge" || ref == "default" {
 		ref = defaultNetwork
 	}
@@ -110,7 +124,7 @@ func networkFind(d storage.Dirs, ref string) (*userNetwork, error) {
 	}
 	switch len(found) {
 	case 0:
-		return nil, fmt.Errorf("unable to find network with name or ID %s: %w", ref, errNoNetwork)
+		return nil, errors.Join(fmt.Errorf("unable to find network with name or ID %s: %w", ref, errNoNetwork), unread)
 	case 1:
 		return found[0], nil
 	}
@@ -212,7 +226,9 @@ func (n *userNetwork) write(d storage.Dirs) error {
 	if err != nil {
 		return fmt.Errorf("making network %s: %w", n.Name, err)
 	}
-	_, err = file.Write(append(text, '\n'))
+	if _, err = file.Write(append(text, '\n')); err == nil {
+		err = file.Sync() // or a power cut leaves an empty one
+	}
 	return errors.Join(err, file.Close())
 }
 
@@ -352,7 +368,7 @@ func parseMTU(text string) (int, error) {
 // members are the containers that have a place in a network.
 func members(list []*container.Info, n *userNetwork) (all []*container.Info) {
 	for _, i := range list {
-		if a := i.Options.Attached(); a != nil && a.ID == n.ID[:12] {
+		if a := i.Options.Attached(); a != nil && (n.ID == "" && a.Network == n.Name || n.ID != "" && a.ID == n.ID[:12]) {
 			all = append(all, i)
 		}
 	}

@@ -42,6 +42,8 @@ type podSelection struct {
 	command             string
 	all, latest, ignore bool
 	idFiles             []string
+	// broken is done to one that cannot be read; nil: that is an error.
+	broken func(container.Host, *container.Broken) error
 }
 
 // flags declares them; which is a list of the rarer ones that a command has.
@@ -87,7 +89,9 @@ func (sel *podSelection) each(s Streams, args []string, do func(container.Host, 
 	var failed []error
 	for _, ref := range refs {
 		pod, err := container.FindPod(host.Dirs, ref)
-		if err == nil {
+		if broken := container.AllBroken(err); len(broken) == 1 && sel.broken != nil {
+			pod, err = &container.Pod{PodRecord: container.PodRecord{ID: broken[0].ID}}, sel.broken(host, broken[0])
+		} else if err == nil {
 			err = do(host, pod)
 		}
 		switch {
@@ -117,6 +121,13 @@ func (sel *podSelection) refs(host container.Host, args []string) ([]string, err
 		return args, nil
 	}
 	list, err := container.Pods(host.Dirs)
+	if sel.broken != nil && sel.all {
+		for _, b := range container.AllBroken(err) {
+			if err = nil; b.Pod {
+				args = append(args, b.ID)
+			}
+		}
+	}
 	if sel.latest {
 		if err == nil && len(list) == 0 {
 			err = fmt.Errorf("--latest: there are no pods: %w", storage.ErrNoPod)
@@ -389,7 +400,10 @@ func podRmFlags(f *flags.Set) func(Streams, []string) error {
 		if _, err := seconds(*limit, 0); err != nil {
 			return usageError{Text: err.Error(), Command: sel.command}
 		}
-		sel.ignore = sel.ignore || *force
+		if *force {
+			sel.ignore = true
+			sel.broken = func(host container.Host, b *container.Broken) error { return b.Delete(host) }
+		}
 		err := sel.each(s, args, func(host container.Host, p *container.Pod) error { return removePod(host, p, *force, *limit) })
 		return removalCode(err, storage.ErrNoPod, container.ErrRunning)
 	}

@@ -121,14 +121,11 @@ func podPsFlags(f *flags.Set) func(Streams, []string) error {
 		if err != nil {
 			return err
 		}
-		list, err := container.Pods(host.Dirs)
-		if err != nil {
-			return err
-		}
+		list, unread := container.Pods(host.Dirs)
 		if list, err = o.pick(list); err != nil {
 			return usageError{Text: err.Error(), Command: "pod ps"}
 		}
-		return o.print(s, list)
+		return errors.Join(o.print(s, list), unread)
 	}
 }
 

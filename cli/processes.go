@@ -76,15 +76,12 @@ func pruneFlags(f *flags.Set) func(Streams, []string) error {
 }
 
 func pruneContainers(s Streams, host container.Host, filters []string) error {
-	list, err := container.List(host.Dirs)
-	if err != nil {
-		return err
-	}
+	list, unread := container.List(host.Dirs)
 	tests, err := psFilters(filters, list)
 	if err != nil {
 		return usageError{Text: err.Error(), Command: "container prune"}
 	}
-	var failed []error
+	failed := []error{unread}
 	pruned := 0
 	for _, i := range list {
 		if active(i) || infra(i) || !allHold(tests, i) {

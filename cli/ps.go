@@ -15,7 +15,6 @@ import (
 	"containers/rl/cli/flags"
 	"containers/rl/cli/start"
 	"containers/rl/container"
-	"containers/rl/storage"
 )
 
 // listingOptions are the flags of ps (podman-ps(1), docker-ps(1)).
@@ -109,8 +108,8 @@ func (o *listingOptions) show(s Streams) error {
 	if err != nil {
 		return err
 	}
-	list, err := o.list(host, entries)
-	if err != nil {
+	list, unread := container.ListOf(host.Dirs, entries, time.Now())
+	if list, err = o.pick(list); err != nil {
 		return err
 	}
 	var measured map[string]sizes
@@ -130,15 +129,11 @@ func (o *listingOptions) show(s Streams) error {
 	if o.order != "" {
 		_ = psSort(rows, o.order) // checked before
 	}
-	return o.print(s.Out, rows)
+	return errors.Join(o.print(s.Out, rows), unread)
 }
 
-// list gives those that are asked for, the newest first.
-func (o *listingOptions) list(host container.Host, entries []storage.Entry) ([]*container.Info, error) {
-	list, err := container.ListOf(host.Dirs, entries, time.Now())
-	if err != nil {
-		return nil, err
-	}
+// pick leaves those that are asked for, the newest first.
+func (o *listingOptions) pick(list []*container.Info) ([]*container.Info, error) {
 	slices.SortFunc(list, func(a, b *container.Info) int { return b.Created.Compare(a.Created) })
 	tests, err := psFilters(o.filters, list)
 	if err != nil {

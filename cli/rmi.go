@@ -79,8 +79,15 @@ func (v *imageView) generation() (n int) {
 // freeAll removes all containers.
 func freeAll(host container.Host) error {
 	list, err := container.List(host.Dirs)
+	broken := container.AllBroken(err)
+	if len(broken) > 0 {
+		err = nil
+	}
 	for _, i := range list {
 		err = errors.Join(err, container.Delete(host, i, true))
+	}
+	for _, b := range broken {
+		err = errors.Join(err, b.Delete(host))
 	}
 	return err
 }
@@ -285,6 +292,9 @@ func reclaimed(sizes map[string]int64) (sum int64) {
 // unwantedImages gives the ids and the sizes that only they have.
 func unwantedImages(host container.Host, all bool, filters []string) (map[string]int64, error) {
 	views, err := viewImages(host)
+	if err == nil {
+		err = views.unread // one of them may have any image
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -124,10 +124,7 @@ func secretListFlags(f *flags.Set) func(Streams, []string) error {
 		if err != nil {
 			return err
 		}
-		list, err := host.Dirs.Secrets()
-		if err != nil {
-			return err
-		}
+		list, unread := host.Dirs.Secrets()
 		rows := []inspectedSecret{}
 		for _, secret := range list {
 			if passes(secret) {
@@ -139,7 +136,7 @@ func secretListFlags(f *flags.Set) func(Streams, []string) error {
 		}
 		l := listing[inspectedSecret]{table: "{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.CreatedAt}}\t{{.UpdatedAt}}", columns: secretColumns, noHead: *noHead,
 			labels: func(s inspectedSecret) map[string]string { return s.Spec.Labels }}
-		return l.print(s.Out, *format, rows, rows)
+		return errors.Join(l.print(s.Out, *format, rows, rows), unread)
 	}
 }
 
@@ -220,18 +217,19 @@ func secretRemoveFlags(f *flags.Set) func(Streams, []string) error {
 		if err != nil {
 			return err
 		}
+		var failed []error
 		if *all {
-			list, err := host.Dirs.Secrets()
-			if err != nil {
-				return err
-			}
+			list, unread := host.Dirs.Secrets()
+			failed = []error{unread}
 			for _, secret := range list {
 				args = append(args, secret.Name)
 			}
 		}
-		var failed []error
 		for _, ref := range args {
 			secret, err := host.Dirs.FindSecret(ref)
+			if errors.Is(err, storage.ErrSecretDamaged) && !errors.Is(err, storage.ErrNoSecret) {
+				secret, err = &storage.Secret{ID: ref, Name: ref}, nil
+			}
 			if err == nil {
 				err = host.Dirs.RemoveSecret(secret)
 			}

@@ -25,6 +25,8 @@ type selection struct {
 	// ahead is done to all at once, before the rest is done to one after the
 	// other: most of it is waiting, as for what stops.
 	ahead func(container.Host, *container.Info) error
+	// broken is done to one that cannot be read; nil: that is an error.
+	broken func(container.Host, *container.Broken) error
 }
 
 // flags declares them; which is a list of the rarer ones that a command has.
@@ -64,9 +66,10 @@ func (sel *selection) each(s Streams, args []string, do func(container.Host, *co
 	}
 	many := sel.all || sel.latest || len(sel.filters) > 0 // nobody named them one by one
 	refs, err := sel.refs(host, args)
-	if err != nil {
+	if err != nil && len(container.AllBroken(err)) == 0 {
 		return err
 	}
+	failed := []error{err} // those that cannot be read leave the others alone
 	infos := make([]*container.Info, len(refs))
 	find := func(n int) (err error) {
 		infos[n], err = container.Find(host.Dirs, refs[n])
@@ -81,10 +84,11 @@ func (sel *selection) each(s Streams, args []string, do func(container.Host, *co
 			return sel.ahead(host, infos[n])
 		})
 	}
-	var failed []error
 	for n, ref := range refs {
 		err := ready(n)
-		if err == nil && do != nil {
+		if broken := container.AllBroken(err); len(broken) == 1 && sel.broken != nil {
+			err = sel.broken(host, broken[0])
+		} else if err == nil && do != nil {
 			err = do(host, infos[n])
 		}
 		switch {
@@ -147,12 +151,10 @@ func (sel *selection) refs(host container.Host, args []string) ([]string, error)
 	return args, nil
 }
 
-// every gives the ids of those that --all and --filter mean, the oldest first.
-func (sel *selection) every(host container.Host) (ids []string, err error) {
-	list, err := oldestFirst(host)
-	if err != nil {
-		return nil, err
-	}
+// every gives the ids of those that --all and --filter mean, the oldest first,
+// and an error for those that cannot be read.
+func (sel *selection) every(host container.Host) (ids []string, unread error) {
+	list, unread := oldestFirst(host)
 	tests, err := sel.tests(list)
 	if err != nil {
 		return nil, err
@@ -162,15 +164,18 @@ func (sel *selection) every(host container.Host) (ids []string, err error) {
 			ids = append(ids, i.ID)
 		}
 	}
-	return ids, nil
+	if sel.broken == nil || len(sel.filters) > 0 {
+		return ids, unread
+	}
+	for _, b := range container.AllBroken(unread) {
+		ids, unread = append(ids, b.ID), nil
+	}
+	return ids, unread
 }
 
 // matching leaves of those that were named the ones that the filters let pass.
-func (sel *selection) matching(host container.Host, args []string) (refs []string, err error) {
-	list, err := oldestFirst(host)
-	if err != nil {
-		return nil, err
-	}
+func (sel *selection) matching(host container.Host, args []string) (refs []string, unread error) {
+	list, unread := oldestFirst(host)
 	tests, err := sel.tests(list)
 	if err != nil {
 		return nil, err
@@ -180,7 +185,7 @@ func (sel *selection) matching(host container.Host, args []string) (refs []strin
 			refs = append(refs, ref)
 		}
 	}
-	return refs, nil
+	return refs, unread
 }
 
 func (sel *selection) tests(list []*container.Info) ([]containerTest, error) {

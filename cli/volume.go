@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -37,7 +36,7 @@ type inspectedVolume struct {
 func inspectVolume(v *storage.Volume) inspectedVolume {
 	row := inspectedVolume{Name: v.Name, Driver: v.Driver, Mountpoint: v.Data(), CreatedAt: v.Created, Labels: pairMap(v.Labels), Scope: "local", Options: pairMap(v.Options), Anonymous: v.Anonymous}
 	row.NeedsCopyUp, row.NeedsChown = v.Untouched()
-	row.UID, row.GID = volumeOwner(v)
+	row.UID, row.GID = container.VolumeOwner(v)
 	return row
 }
 
@@ -48,19 +47,6 @@ func pairMap(list []string) map[string]string {
 		all[name] = value
 	}
 	return all
-}
-
-// volumeOwner reads o=uid=1,gid=2.
-func volumeOwner(v *storage.Volume) (uid, gid int) {
-	for _, word := range strings.Split(v.Option("o"), ",") {
-		if text, ok := strings.CutPrefix(word, "uid="); ok {
-			uid, _ = strconv.Atoi(text)
-		}
-		if text, ok := strings.CutPrefix(word, "gid="); ok {
-			gid, _ = strconv.Atoi(text)
-		}
-	}
-	return uid, gid
 }
 
 func volumeCreateFlags(f *flags.Set) func(Streams, []string) error {
@@ -84,7 +70,7 @@ func volumeCreateFlags(f *flags.Set) func(Streams, []string) error {
 		if err := storage.CheckVolumeName(v.Name); err != nil {
 			return fmt.Errorf("running volume create option: %w", err)
 		}
-		if err := checkVolumeOptions(&v); err != nil {
+		if err := container.CheckVolumeOptions(&v); err != nil {
 			return usageError{Text: err.Error(), Command: "volume create"}
 		}
 		host, err := start.OpenHost()
@@ -109,19 +95,22 @@ func createVolume(host container.Host, v storage.Volume) error {
 	if err := sweepVolumes(host); err != nil {
 		return err
 	}
+	if err := container.CheckVolumeOwner(host, &v); err != nil {
+		return err
+	}
 	made, err := host.Dirs.CreateVolume(v)
 	if err != nil {
 		return err
 	}
 	defer made.Close()
 	happened(host.Dirs, "volume", "create", "", v.Name)
-	uid, gid := volumeOwner(made)
+	uid, gid := container.VolumeOwner(made)
 	if uid == 0 && gid == 0 {
 		return nil
 	}
 	if err := inVolume(host, volumeRequest{Op: "chown", Data: made.Data(), UID: uid, GID: gid}, nil, nil); err != nil {
 		made.Close()
-		return errors.Join(fmt.Errorf("giving volume %s to %d:%d: %w", v.Name, uid, gid, err), container.RemoveVolume(host, v.Name, ""))
+		return errors.Join(err, container.RemoveVolume(host, v.Name, "")) // the second self has said why
 	}
 	return nil
 }
@@ -129,65 +118,6 @@ func createVolume(host container.Host, v storage.Volume) error {
 // sweepVolumes clears away what the dead left.
 func sweepVolumes(host container.Host) error {
 	return container.RemoveMapped(host.IDs, host.Dirs.SweepVolumes()...)
-}
-
-// checkVolumeOptions takes what can ever be mounted; whether it can be here is
-// seen then.
-func checkVolumeOptions(v *storage.Volume) error {
-	for _, option := range v.Options {
-		name, value, set := strings.Cut(option, "=")
-		switch {
-		case (name == "type" || name == "device" || name == "o") && set:
-		case name == "copy" || name == "nocopy":
-			if value != "" {
-				return fmt.Errorf("--opt %s: %s takes no value", option, name)
-			}
-		default:
-			return fmt.Errorf("--opt %s: invalid option for the local driver: type, device, o, copy or nocopy", option)
-		}
-		if name == "o" {
-			if err := checkMountWords(value); err != nil {
-				return fmt.Errorf("--opt %s: %w", option, err)
-			}
-		}
-	}
-	if limit := sizeLimit(v); limit != "" {
-		return fmt.Errorf("--opt o=%s: a limit of a directory is a quota of its file system, which only root can set; without root a tmpfs has one: -o type=tmpfs -o device=tmpfs -o o=%s", limit, limit)
-	}
-	if kind := v.Option("type"); kind == "none" || kind == "bind" {
-		if device := v.Option("device"); !strings.HasPrefix(device, "/") {
-			return fmt.Errorf("--opt type=%s: device must be an absolute path", kind)
-		}
-	}
-	return nil
-}
-
-// sizeLimit is the size that is asked for where nothing can keep it.
-func sizeLimit(v *storage.Volume) string {
-	if kind := v.Option("type"); kind != "" && kind != "none" && kind != "bind" {
-		return "" // of a file system of its own
-	}
-	for _, word := range strings.Split(v.Option("o"), ",") {
-		if word == "size" || strings.HasPrefix(word, "size=") {
-			return word
-		}
-	}
-	return ""
-}
-
-func checkMountWords(text string) error {
-	for _, word := range strings.Split(text, ",") {
-		name, value, _ := strings.Cut(word, "=")
-		switch name {
-		case "uid", "gid":
-			if _, err := strconv.ParseUint(value, 10, 31); err != nil {
-				return fmt.Errorf("%s %q: a number", name, value)
-			}
-		case "inodes", "noquota", "timeout", "quota":
-			return fmt.Errorf("%s: quotas and plugins need root", name)
-		}
-	}
-	return nil
 }
 
 // volumeColumns are what a template of --format can name (podman-volume-ls(1), docker-volume-ls(1)).

@@ -30,6 +30,8 @@ type volumeRequest struct {
 	Data     string
 	SingleID bool
 	UID, GID int
+	// Of unpack, to be named.
+	Volume, Archive string
 }
 
 // volumeInside is the second self. All is done below the volume by descriptors:
@@ -53,15 +55,31 @@ func volumeInside(s Streams, args []string) error {
 		archive := tar.NewWriter(out)
 		return errors.Join(image.Pack(archive, data, ".", image.PackOptions{Name: "."}), archive.Close(), out.Flush())
 	case "unpack":
-		plain, err := image.Decompressed(s.In)
-		if err != nil {
-			return err
+		if err := unpackVolume(s, data, r); err != nil {
+			return fmt.Errorf("importing %s into volume %s: %w", r.Archive, r.Volume, err)
 		}
-		defer plain.Close()
-		_, _, err = image.Unpack(context.Background(), data, plain, image.UnpackOptions{SingleID: r.SingleID, Plain: true})
+		return nil
+	}
+	if err := unix.Fchown(data, r.UID, r.GID); err != nil {
+		return fmt.Errorf("giving %s to %d:%d: %w", r.Data, r.UID, r.GID, err)
+	}
+	return nil
+}
+
+// unpackVolume merges an archive, which has the last word (podman-volume-import(1)).
+func unpackVolume(s Streams, data int, r volumeRequest) error {
+	plain, err := image.Decompressed(s.In)
+	if err != nil {
 		return err
 	}
-	return unix.Fchown(data, r.UID, r.GID)
+	defer plain.Close()
+	var devices []string
+	o := image.UnpackOptions{SingleID: r.SingleID, Plain: true, Replace: true, Device: func(name string) { devices = append(devices, name) }}
+	_, _, err = image.Unpack(context.Background(), data, plain, o)
+	if len(devices) > 0 {
+		fmt.Fprintf(s.Err, "rl: warning: volume %s: no device can be made without root: left out %s\n", r.Volume, strings.Join(devices, " "))
+	}
+	return err
 }
 
 // inVolume runs it to its end.
@@ -157,8 +175,9 @@ func volumeImportFlags(*flags.Set) func(Streams, []string) error {
 		if err := mountable(v); err != nil {
 			return fmt.Errorf("importing into volume %s: %w", v.Name, err)
 		}
-		in := s.In
+		in, archive := s.In, "standard input"
 		if len(args) == 2 && args[1] != "-" {
+			archive = args[1]
 			if in, err = os.Open(args[1]); err != nil {
 				return fmt.Errorf("importing into volume %s: %w", v.Name, err)
 			}
@@ -168,7 +187,7 @@ func volumeImportFlags(*flags.Set) func(Streams, []string) error {
 		if err != nil {
 			return err
 		}
-		err = inVolume(host, volumeRequest{Op: "unpack", Data: v.Data()}, in, nil)
+		err = inVolume(host, volumeRequest{Op: "unpack", Data: v.Data(), Volume: v.Name, Archive: archive}, in, nil)
 		switch {
 		case filling == nil:
 		case err != nil:

@@ -93,9 +93,9 @@ func volumeFilter(host container.Host, key, value string) (volumeCheck, error) {
 		}
 		return func(v *storage.Volume) bool { return pattern.MatchString(v.Name) }, nil
 	case "label", "label!":
-		return func(v *storage.Volume) bool { return hasPair(v.Labels, value) == (key == "label") }, nil
+		return func(v *storage.Volume) bool { return hasPair(pairMap(v.Labels), value) == (key == "label") }, nil
 	case "opt":
-		return func(v *storage.Volume) bool { return hasPair(v.Options, value) }, nil
+		return func(v *storage.Volume) bool { return hasPair(pairMap(v.Options), value) }, nil
 	case "until":
 		limit, err := parseTime(value, time.Now())
 		if err != nil {
@@ -108,11 +108,12 @@ func volumeFilter(host container.Host, key, value string) (volumeCheck, error) {
 	return nil, fmt.Errorf("%q is an invalid volume filter: dangling, driver, label, name, opt, scope or until", key)
 }
 
-func hasPair(pairs []string, want string) bool {
-	return slices.ContainsFunc(pairs, func(pair string) bool {
-		name, _, _ := strings.Cut(pair, "=")
-		return pair == want || name == want
-	})
+// hasPair says whether there is NAME, or NAME=VALUE. Of a name that was given
+// twice the last value counts, as inspect shows it.
+func hasPair(pairs map[string]string, want string) bool {
+	name, value, valued := strings.Cut(want, "=")
+	is, there := pairs[name]
+	return there && (!valued || is == value)
 }
 
 func danglingFilter(host container.Host, value string) (volumeCheck, error) {

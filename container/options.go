@@ -103,6 +103,7 @@ type Options struct {
 	driver           storage.Driver    // that the root is made with; no name: not decided, or none
 	volumes          []*storage.Volume // held
 	anonymousVolumes []string          // made for this container
+	ownedVolumes     []string          // made for this container, with o=uid=,gid=
 
 	Rare *Rare `json:",omitzero"`
 

@@ -2,6 +2,7 @@ package container
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -83,13 +84,14 @@ func FindPod(d storage.Dirs, ref string) (*Pod, error) {
 	if err == nil && len(list) == 0 {
 		return FindPod(d, ref) // removed between; it will not be found
 	}
-	if err != nil {
+	if len(list) == 0 || err != nil && len(AllBroken(err)) == 0 {
 		return nil, err
 	}
-	return list[0], nil
+	return list[0], nil // with the containers that can be read
 }
 
-// Pods gives all pods, the newest first.
+// Pods gives all pods that can be read, the newest first, and an error for what
+// cannot.
 func Pods(d storage.Dirs) ([]*Pod, error) {
 	entries, err := d.Pods()
 	if err != nil {
@@ -103,24 +105,29 @@ func Pods(d storage.Dirs) ([]*Pod, error) {
 // fill reads the records, and then the containers of all.
 func fill(d storage.Dirs, entries []storage.Entry) (list []*Pod, err error) {
 	byID := map[string]*Pod{}
+	var failed []error
 	for _, e := range entries {
 		p := &Pod{Dir: e.Dir}
 		err := load(e.Dir, storage.PodRecord, &p.PodRecord)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
+		if errors.Is(err, errEmpty) {
+			err = fmt.Errorf("reading %s: %w", storage.PodRecord, err)
+		}
 		if err != nil {
-			return nil, err
+			failed = append(failed, broken(e, true, err))
+			continue
 		}
 		byID[e.ID] = p
 		list = append(list, p)
 	}
 	if len(list) == 0 {
-		return nil, nil
+		return nil, errors.Join(failed...)
 	}
 	all, err := List(d)
 	if err != nil {
-		return nil, err
+		failed = append(failed, err)
 	}
 	for _, i := range all {
 		if m := i.Options.Pod; m != nil && byID[m.ID] != nil {
@@ -130,7 +137,7 @@ func fill(d storage.Dirs, entries []storage.Entry) (list []*Pod, err error) {
 	for _, p := range list {
 		slices.SortFunc(p.Containers, func(a, b *Info) int { return a.Created.Compare(b.Created) })
 	}
-	return list, nil
+	return list, errors.Join(failed...)
 }
 
 // Entry is the pod's directory.

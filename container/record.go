@@ -116,6 +116,7 @@ func Find(d storage.Dirs, ref string) (*Info, error) {
 // not the container's leads to it when a rename was killed.
 func named(e storage.Entry, ref string) (*Info, error) {
 	info, err := look(e)
+	err = broken(e, false, err)
 	if err == nil && info.Options.Name != ref && !strings.HasPrefix(info.ID, ref) {
 		err = os.ErrNotExist
 	}
@@ -133,8 +134,8 @@ func gone(err error, ref string) error {
 	return err
 }
 
-// List gives all containers. One that is removed meanwhile is left out, and
-// one that is just being made.
+// List gives all containers that can be read, and an error for the others. One
+// that is removed meanwhile is left out, and one that is just being made.
 func List(d storage.Dirs) ([]*Info, error) {
 	entries, err := d.Containers()
 	if err != nil {
@@ -161,15 +162,15 @@ func ListOf(d storage.Dirs, entries []storage.Entry, now time.Time) ([]*Info, er
 	work()
 	others.Wait()
 	known.close(entries, found)
-	list := found[:0]
+	list, failed := found[:0], []error(nil)
 	for n, info := range found {
 		if errs[n] == nil {
 			list = append(list, info)
 		} else if !errors.Is(errs[n], os.ErrNotExist) {
-			return nil, errs[n]
+			failed = append(failed, broken(entries[n], false, errs[n]))
 		}
 	}
-	return list, nil
+	return list, errors.Join(failed...)
 }
 
 // worthHelp is the number of containers for which another thread is worth its start.
@@ -193,6 +194,9 @@ func lookAt(e storage.Entry) (*Info, error) {
 	if errors.Is(err, os.ErrNotExist) {
 		return lookJoin(e)
 	}
+	if errors.Is(err, errEmpty) {
+		err = fmt.Errorf("reading %s: %w", storage.RecordFile, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -201,7 +205,7 @@ func lookAt(e storage.Entry) (*Info, error) {
 	}
 	err = load(e.Dir, stateFile, &info.State)
 	missing := errors.Is(err, os.ErrNotExist)
-	if err == nil {
+	if err == nil || errors.Is(err, errEmpty) { // an empty one is what a power cut leaves: of an earlier boot
 		missing, err = info.judge()
 	}
 	if missing {

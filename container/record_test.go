@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	netconfig "containers/rl/netslirp/config"
 	"containers/rl/storage"
@@ -53,6 +54,7 @@ func TestStatus(t *testing.T) {
 		"initialized before the last boot": {map[string]string{stateFile: text(readyBefore)}, StatusCreated, 0},
 		"then, after a run":                {map[string]string{stateFile: text(readyBefore), exitFile: `{"Code":3}`}, StatusExited, 3},
 		"then, after one that was killed":  {map[string]string{stateFile: text(readyBefore), exitFile: ""}, StatusExited, Killed},
+		"a power cut emptied the state":    {map[string]string{stateFile: "", exitFile: ""}, StatusExited, Killed},
 		"no file for the end":              {map[string]string{stateFile: text(reused)}, StatusExited, Killed},
 	} {
 		test.files[storage.RecordFile] = record
@@ -194,5 +196,29 @@ func TestStartedSince(t *testing.T) {
 		if got := seen.startedSince(); got != test.want {
 			t.Errorf("%s: %v, want %v", name, got, test.want)
 		}
+	}
+}
+
+// What cannot be read leaves the others alone, and what is wrong with the moment is no damage.
+func TestBroken(t *testing.T) {
+	d := storage.Dirs{Data: t.TempDir()}
+	for id, text := range map[string]string{"sound": "{}", "empty": "", "torn": "{"} {
+		dir := filepath.Join(d.Data, "containers", id)
+		if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, storage.RecordFile), []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := List(d)
+	if len(list) != 1 || list[0].ID != "sound" || len(AllBroken(err)) != 2 || !strings.Contains(err.Error(), "rl rm --force empty") {
+		t.Errorf("%v, %v", list, err)
+	}
+	if _, err := Find(d, "empty"); len(AllBroken(err)) != 1 {
+		t.Errorf("Find: %v", err)
+	}
+	if _, err := Find(d, "nothing"); len(AllBroken(err)) != 0 || !errors.Is(err, storage.ErrNoContainer) {
+		t.Errorf("Find of nothing: %v", err)
+	}
+	if err := broken(storage.Entry{}, false, unix.EMFILE); len(AllBroken(err)) != 0 {
+		t.Errorf("too many files: %v", err)
 	}
 }

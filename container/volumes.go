@@ -63,6 +63,7 @@ type FillPlace struct {
 	Copy     bool   // what the image has at Path
 	Chown    bool   // as the image's directory, or UID and GID where it has none
 	Tree     bool   // give all of it to UID and GID, whatever the image has
+	Own      bool   // give Data itself to UID and GID, which are not the user's
 	UID, GID uint32
 }
 
@@ -146,8 +147,14 @@ func (o *Options) openVolume(h Host, m *specs.Mount, made bool) error {
 			return err
 		}
 	}
+	if err := CheckVolumeOwner(h, &v); err != nil {
+		return err
+	}
 	volume, err := h.Dirs.CreateVolume(v)
 	if err == nil {
+		if hasOwner(volume) {
+			o.ownedVolumes = append(o.ownedVolumes, v.Name)
+		}
 		emit(h.Dirs, volumeEvent("create", v.Name))
 	} else if errors.Is(err, storage.ErrVolumeExists) { // another was faster
 		volume, err = h.Dirs.HoldVolume(v.Name)
@@ -179,7 +186,7 @@ func (o *Options) closeVolumes() {
 	for _, v := range o.volumes {
 		v.Close()
 	}
-	o.volumes, o.anonymousVolumes = nil, nil
+	o.volumes, o.anonymousVolumes, o.ownedVolumes = nil, nil, nil
 }
 
 // dropVolumes lets go of them, and removes those that go with the container:
@@ -281,6 +288,7 @@ func anonymousOf(d storage.Dirs, o *Options) (names []string) {
 func (o *Options) places() (places []FillPlace, fillings []*storage.Filling, err error) {
 	mounts := slices.Clone(o.Mounts)
 	slices.SortStableFunc(mounts, func(a, b specs.Mount) int { return strings.Compare(a.Source, b.Source) })
+	owned := map[string]bool{}
 	filled := map[string]bool{} // a volume in two places is filled for the first: its lock is taken once
 	for _, m := range mounts {
 		place := FillPlace{Data: m.Source, Path: m.Destination, Tree: slices.Contains(m.Options, "U") && (m.Type == TypeVolume || m.Type == "bind") &&
@@ -298,6 +306,11 @@ func (o *Options) places() (places []FillPlace, fillings []*storage.Filling, err
 					return places, fillings, fmt.Errorf("filling volume %s: %w", v.Name, err)
 				}
 				filled[v.Name] = true
+			}
+			if slices.Contains(o.ownedVolumes, v.Name) && !owned[v.Name] {
+				uid, gid := VolumeOwner(v)
+				places, fillings = append(places, FillPlace{Data: place.Data, Path: place.Path, Own: true, UID: uint32(uid), GID: uint32(gid)}), append(fillings, nil)
+				owned[v.Name] = true
 			}
 			place.Copy, place.Chown = filling != nil, filling != nil && !filling.Owned && !hasOwner(v)
 		}
@@ -343,7 +356,9 @@ func (o *Options) fill(h Host, places []FillPlace, fillings []*storage.Filling) 
 		return err
 	}
 	for n, f := range fillings {
-		places[n].UID, places[n].GID = user.UID, user.GID
+		if !places[n].Own {
+			places[n].UID, places[n].GID = user.UID, user.GID
+		}
 		if f != nil {
 			if err := f.Begin(); err != nil {
 				return err

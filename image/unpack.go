@@ -15,9 +15,11 @@ import (
 
 // UnpackOptions say what the unpacking process may do.
 type UnpackOptions struct {
-	SingleID bool  // only our own id exists: every file is root's
-	MaxSize  int64 // bytes of all files, holes included, and of the archive; 0: what room says
-	Plain    bool  // not a layer: names that would hide others are names
+	SingleID bool              // only our own id exists: every file is root's
+	MaxSize  int64             // bytes of all files, holes included, and of the archive; 0: what room says
+	Plain    bool              // not a layer: names that would hide others are names
+	Replace  bool              // with Plain: a file may take the place of a directory, and the other way round
+	Device   func(name string) // is told of a device that was left out: none can be made in a user namespace; or nil
 	// Name gives an entry another name, or says false to leave it out; or nil.
 	Name func(string) (string, bool)
 	// Frame takes what the archive has beside the content of files; see
@@ -193,6 +195,10 @@ func (u *unpacker) entry(h *tar.Header, r io.Reader) error {
 	if name == "" {
 		return u.top(h)
 	}
+	if u.opts.Device != nil && (h.Typeflag == tar.TypeChar || h.Typeflag == tar.TypeBlock) {
+		u.opts.Device(name)
+		return nil
+	}
 	dir, base := path.Dir(name), path.Base(name)
 	if !u.opts.Plain && strings.HasPrefix(base, whiteout) {
 		return u.whiteout(dir, base)
@@ -251,7 +257,7 @@ func (u *unpacker) clear(base string) error {
 	case err == nil:
 		u.lost()
 		return nil
-	case u.opts.Plain && errors.Is(err, unix.EISDIR):
+	case u.opts.Plain && !u.opts.Replace && errors.Is(err, unix.EISDIR):
 		return fmt.Errorf("cannot overwrite directory %s with a file", base)
 	case errors.Is(err, unix.EISDIR), errors.Is(err, unix.EPERM):
 		u.lost()
@@ -300,10 +306,10 @@ func (u *unpacker) directory(base string, mode uint32) error {
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
 		return nil
 	}
-	if u.opts.Plain {
+	if u.opts.Plain && !u.opts.Replace {
 		return fmt.Errorf("cannot overwrite %s with a directory", base)
 	}
-	if st.Mode&unix.S_IFMT == unix.S_IFCHR {
+	if !u.opts.Plain && st.Mode&unix.S_IFMT == unix.S_IFCHR {
 		return u.uncover(u.parent, base)
 	}
 	u.lost()

@@ -148,7 +148,8 @@ func (c *Container) Keep(name string, record []byte) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
-	if err := c.WriteFile(RecordFile, record); err != nil {
+	// An empty record after a power cut would be a container that nobody can use.
+	if err := replace(path.Join(c.Dir, RecordFile), func(tmp string) error { return writeLasting(tmp, record) }); err != nil {
 		return fmt.Errorf("writing the record of container %s: %w", c.ID, err)
 	}
 	unlock, err := c.dirs.lockNames()
@@ -205,6 +206,15 @@ func (c *Container) WriteFile(name string, data []byte) error {
 }
 
 func writeWhole(file string, data []byte) error {
+	return write(file, data, func(int) error { return nil })
+}
+
+// writeLasting is writeWhole of what is on the disk when it returns.
+func writeLasting(file string, data []byte) error {
+	return write(file, data, func(fd int) error { return ignoreUnsupported(unix.Fsync(fd)) })
+}
+
+func write(file string, data []byte, finish func(fd int) error) error {
 	fd, err := unix.Open(file, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return &os.PathError{Op: "open", Path: file, Err: err}
@@ -216,6 +226,10 @@ func writeWhole(file string, data []byte) error {
 			return &os.PathError{Op: "write", Path: file, Err: err}
 		}
 		data = data[max(n, 0):]
+	}
+	if err := finish(fd); err != nil {
+		unix.Close(fd)
+		return &os.PathError{Op: "fsync", Path: file, Err: err}
 	}
 	return unix.Close(fd)
 }

@@ -134,7 +134,7 @@ func (d Dirs) Rename(e Entry, to string, edit func() (Renaming, error)) error {
 	if err := d.claimName(to, e.Dir); err != nil {
 		return err
 	}
-	err = replace(path.Join(e.Dir, change.File), func(tmp string) error { return writeWhole(tmp, change.Text) })
+	err = replace(path.Join(e.Dir, change.File), func(tmp string) error { return writeLasting(tmp, change.Text) })
 	gone := to // the one that is not the container's
 	if err == nil {
 		gone = change.From

@@ -38,7 +38,7 @@ func (d Dirs) CreatePod(id, name string, record []byte) (Entry, error) {
 	making := e.Dir + deadSuffix
 	err := os.MkdirAll(path.Join(making, "rootfs"), 0o700)
 	if err == nil {
-		err = writeWhole(path.Join(making, PodRecord), record)
+		err = writeLasting(path.Join(making, PodRecord), record)
 	}
 	if err != nil {
 		return e, fmt.Errorf("creating pod %s: %w", name, err)

@@ -16,5 +16,5 @@ func (d Dirs) Rewrite(e Entry, edit func() ([]byte, error)) error {
 	if err != nil {
 		return err
 	}
-	return replace(path.Join(e.Dir, RecordFile), func(tmp string) error { return writeWhole(tmp, record) })
+	return replace(path.Join(e.Dir, RecordFile), func(tmp string) error { return writeLasting(tmp, record) })
 }

@@ -29,6 +29,9 @@ const MaxSecret = 512000
 // ErrNoSecret says that no secret has the name or id asked for.
 var ErrNoSecret = errors.New("no such secret")
 
+// ErrSecretDamaged says that a secret's file cannot be read. It can be removed by its name.
+var ErrSecretDamaged = errors.New("it is damaged")
+
 // ErrSecretExists says that a secret of the name is there.
 var ErrSecretExists = errors.New("secret name in use")
 
@@ -64,7 +67,7 @@ func (d Dirs) CreateSecret(s *Secret, replace bool) error {
 	}
 	tmp := fmt.Sprintf("%s/.%d", d.secrets(), os.Getpid())
 	file := path.Join(d.secrets(), s.Name)
-	err := writeWhole(tmp, s.encode())
+	err := writeLasting(tmp, s.encode())
 	if err == nil && replace {
 		err = os.Rename(tmp, file)
 	} else if err == nil {
@@ -103,12 +106,12 @@ func (d Dirs) readSecret(name string) (*Secret, error) {
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, noSecret(name)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("reading secret %s: %w", name, err)
-	}
 	s := &Secret{Name: name}
-	if err := s.decode(string(text)); err != nil {
-		return nil, fmt.Errorf("reading secret %s: %w", name, err)
+	if err == nil {
+		err = s.decode(string(text))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading secret %s: %w: %w: rl secret rm %[1]s removes it", name, ErrSecretDamaged, err)
 	}
 	return s, nil
 }
@@ -149,12 +152,13 @@ func parseNano(text string) (time.Time, error) {
 	return time.Unix(0, at).UTC(), err
 }
 
-// Secrets lists all by their names.
+// Secrets lists all that can be read by their names, and gives an error for the others.
 func (d Dirs) Secrets() (list []*Secret, err error) {
 	entries, err := os.ReadDir(d.secrets())
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("listing secrets: %w", err)
 	}
+	var failed []error
 	for _, e := range entries {
 		if checkSecretName(e.Name()) != nil {
 			continue // being written
@@ -164,11 +168,12 @@ func (d Dirs) Secrets() (list []*Secret, err error) {
 			continue
 		}
 		if err != nil {
-			return nil, err
+			failed = append(failed, err)
+			continue
 		}
 		list = append(list, s)
 	}
-	return list, nil
+	return list, errors.Join(failed...)
 }
 
 // FindSecret finds a secret by its name, its id or the beginning of its id.
@@ -177,14 +182,11 @@ func (d Dirs) FindSecret(ref string) (*Secret, error) {
 	if !errors.Is(err, ErrNoSecret) || ref == "" {
 		return s, err
 	}
-	list, err := d.Secrets()
-	if err != nil {
-		return nil, err
-	}
+	list, unread := d.Secrets()
 	list = slices.DeleteFunc(list, func(s *Secret) bool { return !strings.HasPrefix(s.ID, ref) })
 	switch len(list) {
 	case 0:
-		return nil, noSecret(ref)
+		return nil, errors.Join(noSecret(ref), unread)
 	case 1:
 		return list[0], nil
 	}

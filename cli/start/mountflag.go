@@ -11,6 +11,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"containers/rl/container"
+	"containers/rl/storage"
 )
 
 // mountKind is a type of --mount: the keys that it takes beside those of all,
@@ -238,6 +239,9 @@ func volumeKind(v mountValues) (m specs.Mount, err error) {
 			return m, fmt.Errorf("%s %q: a path within a volume that has a name, without chown", key, part)
 		}
 		options = append(options, container.Subpath+v.last(key))
+	}
+	if err := container.CheckVolumeOptions(&storage.Volume{Options: v.values["volume-opt"]}); err != nil {
+		return m, err
 	}
 	for _, key := range []string{"volume-label", "volume-opt"} {
 		for _, value := range v.values[key] {

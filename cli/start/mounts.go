@@ -80,13 +80,22 @@ func tmpfs(text string) (specs.Mount, error) {
 	target, options, _ := strings.Cut(text, ":")
 	m := specs.Mount{Type: "tmpfs", Source: "tmpfs", Destination: target, Options: []string{"nosuid", "nodev", "noexec"}}
 	var copied []string
-	for _, option := range strings.Split(options, ",") {
-		name, _, _ := strings.Cut(option, "=")
+	list := strings.Split(options, ",")
+	if err := checkExclusive(list); err != nil {
+		return m, fmt.Errorf("--tmpfs %s: %w", text, err)
+	}
+	seen := map[string]bool{}
+	for _, option := range list {
+		name, _, valued := strings.Cut(option, "=")
+		if valued && seen[name] {
+			return m, fmt.Errorf("--tmpfs %s: option %s can only be set once", text, name)
+		}
+		seen[name] = true
 		switch name {
 		case "":
 		case container.CopyUp, notCopyUp:
 			copied = append(copied, option)
-		case "size", "mode", "uid", "gid", "nr_inodes", "ro", "rw", "exec", "noexec", "suid", "nosuid", "dev", "nodev":
+		case "size", "mode", "uid", "gid", "nr_inodes", "U", "ro", "rw", "exec", "noexec", "suid", "nosuid", "dev", "nodev":
 			m.Options = append(m.Options, option)
 		default:
 			return m, fmt.Errorf("--tmpfs %s: unknown option %q", text, option)

@@ -49,6 +49,14 @@ func volume(text string) (m specs.Mount, err error) {
 	if err := checkOptions(options); err != nil {
 		return m, fmt.Errorf("--volume %s: %w", text, err)
 	}
+	for n, option := range options {
+		if key, value, _ := strings.Cut(option, "="); key == "upperdir" || key == "workdir" {
+			if value, err = absolute(value); err != nil {
+				return m, err
+			}
+			options[n] = key + "=" + value
+		}
+	}
 	if isPath(source) {
 		return bindMount(source, target, bindOptions(options))
 	}
@@ -84,7 +92,7 @@ func checkOptions(options []string) error {
 		switch {
 		case key == "idmap":
 			return errors.New("idmap: a mount with ids of its own needs root on the host; U gives the files to the container's user")
-		case overlay && valued && (key == "upperdir" || key == "workdir") && path.IsAbs(value):
+		case overlay && valued && (key == "upperdir" || key == "workdir") && value != "":
 		case !slices.Contains(words, option):
 			return fmt.Errorf("unknown option %q", option)
 		case overlay && !slices.Contains([]string{"O", "U", "z", "Z", "rw"}, option):
@@ -94,6 +102,10 @@ func checkOptions(options []string) error {
 	if overlay && hasKey(options, "upperdir") != hasKey(options, "workdir") {
 		return errors.New("options upperdir and workdir must be specified together")
 	}
+	return checkExclusive(options)
+}
+
+func checkExclusive(options []string) error {
 	for _, group := range exclusive {
 		seen := ""
 		for _, option := range options {
@@ -139,9 +151,10 @@ func absolute(name string) (string, error) {
 	return path.Join(here, name), err
 }
 
-// volumesFrom adds the volumes and binds of other containers, where nothing else
-// is mounted.
+// volumesFrom adds the volumes and binds of other containers, where nothing of
+// our own is mounted. Of two at one place the last counts.
 func (o *Run) volumesFrom(host container.Host) error {
+	own := len(o.Mounts)
 	for _, text := range o.attached.from {
 		ref, options, _ := strings.Cut(text, ":")
 		info, err := container.Find(host.Dirs, ref)
@@ -149,9 +162,12 @@ func (o *Run) volumesFrom(host container.Host) error {
 			return fmt.Errorf("looking up container %q for volumes-from: %w", ref, err)
 		}
 		for _, m := range info.Options.Mounts {
-			taken := slices.ContainsFunc(o.Mounts, func(own specs.Mount) bool { return own.Destination == m.Destination })
-			if taken || m.Type != container.TypeVolume && m.Type != "bind" {
+			here := slices.IndexFunc(o.Mounts, func(other specs.Mount) bool { return other.Destination == m.Destination })
+			if here >= 0 && here < own || m.Type != container.TypeVolume && m.Type != "bind" {
 				continue
+			}
+			if here >= 0 {
+				o.Mounts = slices.Delete(o.Mounts, here, here+1)
 			}
 			m.Options = withAccess(m.Options, options)
 			o.Mounts = append(o.Mounts, m)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -18,25 +19,54 @@ import (
 
 // recordFiles are the files of containers/storage that must be JSON: without
 // one of them it opens no store.
-var recordFiles = []string{imagesFile, layersFile, "overlay-containers/containers.json"}
+var recordFiles = []string{imagesFile, layersFile, containersFile}
 
-// BrokenRecords are those that are there and cannot be read, with the reason.
+const containersFile = "overlay-containers/containers.json"
+
+// BrokenRecords are those that cannot be read, with the reason, or are not there
+// although the index has images.
 func BrokenRecords(d storage.Dirs) map[string]error {
 	broken := map[string]error{}
 	for _, file := range recordFiles {
 		text, err := os.ReadFile(filepath.Join(d.Graph(), file))
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
 		var list []json.RawMessage
 		if err == nil {
 			err = json.Unmarshal(text, &list)
+		}
+		if err == nil && list == nil {
+			err = errNull
+		}
+		if (errors.Is(err, os.ErrNotExist) || errors.Is(err, errNull)) && (file == containersFile || !hasLayers(d)) {
+			continue
 		}
 		if err != nil {
 			broken[file] = err
 		}
 	}
 	return broken
+}
+
+var errNull = errors.New("it is null")
+
+// hasLayers says whether the index has an image with layers of our own.
+func hasLayers(d storage.Dirs) bool {
+	images, _, _ := d.CheckIndex()
+	return slices.ContainsFunc(images, func(img *storage.Image) bool { return img.Store == "" && len(img.Layers) > 0 })
+}
+
+// checkRecords refuses what the library would take for a list of nothing: layers
+// would be made again, under other names than those that images are mounted by.
+func checkRecords(d storage.Dirs) error {
+	for _, file := range recordFiles {
+		info, err := os.Stat(filepath.Join(d.Graph(), file))
+		if err == nil && info.Size() > int64(len("null\n")) || err != nil && file == containersFile {
+			continue
+		}
+		if damage := BrokenRecords(d)[file]; damage != nil {
+			return damage
+		}
+	}
+	return nil
 }
 
 // CheckImage compares what the index, the store's records and its directories

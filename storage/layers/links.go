@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 
 	"go.podman.io/storage/pkg/lockfile"
+
+	"containers/rl/storage"
 )
 
 // mendLinks makes the short names of the layers, overlay/l, whole again.
@@ -39,6 +41,17 @@ func mendLinks(graph string) error {
 	return errors.Join(append(failed, dropDangling(filepath.Join(home, "l")))...)
 }
 
+// shortName is that by which overlay/l leads to a layer.
+func shortName(home, id string) string {
+	entries, _ := os.ReadDir(filepath.Join(home, "l"))
+	for _, e := range entries {
+		if target, err := os.Readlink(filepath.Join(home, "l", e.Name())); err == nil && target == filepath.Join("..", id, "diff") {
+			return e.Name()
+		}
+	}
+	return ""
+}
+
 // dropDangling removes short names of layers that did not come to be.
 func dropDangling(dir string) error {
 	entries, err := os.ReadDir(dir)
@@ -57,11 +70,19 @@ func dropDangling(dir string) error {
 func mendLink(home, id string) error {
 	file := filepath.Join(home, id, "link")
 	name, err := os.ReadFile(file)
-	if err != nil {
-		return nil // no layer, or one that has no name yet
+	if len(name) == 0 && (err == nil || errors.Is(err, os.ErrNotExist)) {
+		if _, err := os.Lstat(filepath.Join(home, id, "diff")); err != nil {
+			return nil // no layer
+		}
+		if known := shortName(home, id); known != "" {
+			return storage.ReplaceFile(file, []byte(known))
+		}
+		if err == nil {
+			return os.Remove(file)
+		}
 	}
-	if len(name) == 0 {
-		return os.Remove(file)
+	if err != nil {
+		return nil // one that has no name yet
 	}
 	link := filepath.Join(home, "l", filepath.Base(string(name)))
 	if _, err := os.Lstat(link); !errors.Is(err, os.ErrNotExist) {

@@ -63,20 +63,35 @@ func TestUnfinishedLayer(t *testing.T) {
 	}
 }
 
-// Short names that are gone are made again.
+// Short names that are gone are made again, as are the files that tell them.
 func TestLostLinks(t *testing.T) {
+	for name, lose := range map[string]func(overlay, id string) error{
+		"names":   func(overlay, _ string) error { return os.RemoveAll(filepath.Join(overlay, "l")) },
+		"file":    func(overlay, id string) error { return os.Remove(filepath.Join(overlay, id, "link")) },
+		"content": func(overlay, id string) error { return os.Truncate(filepath.Join(overlay, id, "link"), 0) },
+	} {
+		t.Run(name, func(t *testing.T) { testLostLinks(t, lose) })
+	}
+}
+
+func testLostLinks(t *testing.T, lose func(overlay, id string) error) {
 	d := testDirs(t.TempDir())
 	mustPull(t, d, "app", "base", "top")
-	if err := os.RemoveAll(filepath.Join(d.Graph(), "overlay", "l")); err != nil {
+	if err := lose(filepath.Join(d.Graph(), "overlay"), ChainID("", diffID("base")).Encoded()); err != nil {
 		t.Fatal(err)
 	}
 	if err := open(t, d).Close(); err != nil {
 		t.Error(err)
 	}
-	img, err := d.Lookup("app")
-	if err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"app", "other"} {
+		if name == "other" { // made of the same layers, by the names that the files tell
+			mustPull(t, d, name, "base", "else")
+		}
+		img, err := d.Lookup(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer img.Close()
+		checkImage(t, img, "base", map[string]string{"app": "top", "other": "else"}[name])
 	}
-	defer img.Close()
-	checkImage(t, img, "base", "top")
 }

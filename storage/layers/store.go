@@ -96,10 +96,8 @@ func openLocked(d storage.Dirs, users *os.File) (cstorage.Store, error) {
 // openGraph opens what containers/storage keeps: by its driver for overlay, also
 // where no overlay can be mounted, as nothing is mounted here.
 func openGraph(d storage.Dirs) (cstorage.Store, error) {
-	for _, file := range recordFiles {
-		if info, err := os.Stat(filepath.Join(d.Graph(), file)); err == nil && info.Size() == 0 {
-			return nil, fmt.Errorf("%s is empty", file) // the library would take it for a list of nothing
-		}
+	if err := checkRecords(d); err != nil {
+		return nil, err
 	}
 	options := cstorage.StoreOptions{
 		RunRoot:            filepath.Join(d.Run, "storage"),
