@@ -14,24 +14,12 @@ stage_vm() {
   done
 }
 
-# vm_case FILE: its second line has the options for the machine. A machine that dies or hangs by itself, as one without
-# hardware to help it does now and then, says nothing of rl: then the case is run once more, from the start.
+# vm_case FILE: its second line has the options for the machine.
 vm_case() {
-  local options script=$work/vm-case said=$work/log/vm-said status=0
+  local options script=$work/vm-case
   read -ra options < <(sed -n 's/^# options: //p' "$1")
   cat "$src/testdata/vm/cases/prelude" "$1" >"$script"
   cp -L "$work/bin/rl" "$work/vm-rl" && mkdir -p "$work/vm-files" && mv "$work/vm-rl" "$work/vm-files/rl" && mv "$script" "$work/vm-files/case" || return
-  in_vm >"$said" 2>&1 || status=$?
-  cat "$said"
-  if ((status == 125)) && grep -qE '^testdata/vm/run: the VM (failed|did not boot)' "$said"; then
-    echo "again, as the machine failed"
-    status=0
-    in_vm || status=$?
-  fi
-  return "$status"
-}
-
-in_vm() {
   "$src/testdata/vm/run" --cache "$work/vm" --timeout 240 "${options[@]}" \
     --copy "$work/vm-files/rl" --copy "$work/vm-files/case" -- bash ./case
 }
