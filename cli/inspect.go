@@ -135,6 +135,9 @@ func inspectHost(o *container.Options) inspectedHost {
 	}
 	h.LogConfig = inspectLog(o)
 	h.Binds = inspectBinds(o)
+	if o.Rare != nil {
+		h.VolumesFrom = o.Rare.VolumesFrom
+	}
 	return h
 }
 

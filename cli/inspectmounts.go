@@ -25,19 +25,18 @@ type inspectedMount struct {
 func inspectMounts(i *container.Info) []inspectedMount {
 	list := []inspectedMount{}
 	for _, m := range i.Options.Mounts {
-		if m.Type != "bind" && m.Type != container.TypeVolume {
+		if m.Type != "bind" && m.Type != container.TypeVolume && m.Type != container.TypeImage {
 			continue
 		}
-		v := inspectedMount{Type: m.Type, Source: m.Source, Destination: m.Destination, Options: kernelOptions(m.Options), RW: !slices.Contains(m.Options, "ro"), Propagation: "rprivate", SubPath: container.SubpathOf(m)}
+		v := inspectedMount{Type: m.Type, Source: m.Source, Destination: m.Destination, Options: kernelOptions(m.Options), RW: !slices.Contains(m.Options, "ro"), SubPath: container.SubpathOf(m)}
 		if m.Type == container.TypeVolume {
 			v.Name, v.Driver, v.Source = m.Source, container.LocalDriver, i.VolumeData(m.Source)
 			v.Options = append([]string{"nosuid", "nodev", "rbind"}, v.Options...)
 		}
-		for _, p := range []string{"private", "rprivate", "slave", "rslave", "shared", "rshared", "unbindable", "runbindable"} {
-			if slices.Contains(m.Options, p) {
-				v.Propagation = p
-			}
+		if m.Type == container.TypeImage {
+			v.RW = slices.Contains(m.Options, "rw-image")
 		}
+		v.Propagation = propagation(m.Options)
 		for _, word := range []string{"z", "Z"} {
 			if slices.Contains(m.Options, word) {
 				v.Mode = word
@@ -46,6 +45,15 @@ func inspectMounts(i *container.Info) []inspectedMount {
 		list = append(list, v)
 	}
 	return list
+}
+
+func propagation(options []string) string {
+	for _, p := range []string{"private", "rprivate", "slave", "rslave", "shared", "rshared", "unbindable", "runbindable"} {
+		if slices.Contains(options, p) {
+			return p
+		}
+	}
+	return "rprivate"
 }
 
 // kernelOptions leaves out what is for rl, and what shows elsewhere.
@@ -69,7 +77,12 @@ func inspectBinds(o *container.Options) (list []string) {
 		if slices.Contains(m.Options, "ro") {
 			access = "ro"
 		}
-		words := append([]string{access, "rprivate"}, kernelOptions(m.Options)...)
+		words := append([]string{access, propagation(m.Options)}, kernelOptions(m.Options)...)
+		for _, option := range m.Options {
+			if key, _, _ := strings.Cut(option, "="); slices.Contains([]string{"U", "O", "upperdir", "workdir", "z", "Z", "copy", "nocopy"}, key) {
+				words = append(words, option)
+			}
+		}
 		list = append(list, m.Source+":"+m.Destination+":"+strings.Join(words, ","))
 	}
 	return list

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"containers/rl/storage"
+	"containers/rl/userns"
 )
 
 // Broken is the error for a container or a pod of which a file cannot be read.
@@ -104,4 +106,18 @@ func (b *Broken) deletePod(h Host) error {
 		return os.Remove(b.Dir)
 	}
 	return RemovePod(h, &Pod{PodRecord: PodRecord{ID: b.ID}, Dir: b.Dir})
+}
+
+// missingLayer says which layer it is when the mount of an image fails for that.
+func (o *Options) missingLayer(err error) error {
+	var step *userns.StepError
+	if o.Image == nil || !errors.As(err, &step) || step.Err != unix.ENOENT || !strings.HasPrefix(step.Op, "mounting overlay") {
+		return err
+	}
+	for _, layer := range o.Image.Layers {
+		if _, gone := os.Stat(layer); errors.Is(gone, os.ErrNotExist) {
+			return fmt.Errorf("%w: layer %s of image %s is not there: rl system check", err, layer, o.ImageName)
+		}
+	}
+	return err
 }

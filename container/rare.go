@@ -37,6 +37,7 @@ type Rare struct {
 	Chroots       []string    `json:",omitzero"` // directories inside with the network's files
 	Requires      []string    `json:",omitzero"` // ids of containers that must run first
 	Domain        string      `json:",omitzero"` // NIS domain name
+	VolumesFrom   []string    `json:",omitzero"` // as it was asked for; Mounts has what came of it
 	Devices       []Device    `json:",omitzero"`
 	CDI           *Edits      `json:",omitzero"`
 }

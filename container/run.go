@@ -246,14 +246,14 @@ func (r *Running) execute(j *joined) error {
 	var guarded error
 	if j.forks() { // the process to be guarded is there when it has been
 		if err := r.child.Run(j.outer(r.plan)); err != nil {
-			return err
+			return r.plan.o.missingLayer(err)
 		}
 		guarded = r.guard()
 	} else {
 		r.child.Begin(r.plan.Script)
 		guarded = r.guard()
 		if err := r.child.Finish(); err != nil {
-			return err
+			return r.plan.o.missingLayer(err)
 		}
 	}
 	if r.keeper == nil {

@@ -178,6 +178,7 @@ func (o *Run) volumesFrom(host container.Host) error {
 
 // checkVolumesFrom reads CONTAINER[:OPTIONS].
 func (o *Run) checkVolumesFrom() error {
+	o.rare.VolumesFrom = o.attached.from
 	for _, text := range o.attached.from {
 		ref, options, some := strings.Cut(text, ":")
 		if ref == "" {
