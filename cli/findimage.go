@@ -15,20 +15,14 @@ import (
 func findImage(host container.Host, w start.Wanted) (*storage.Image, error) {
 	if start.IsBuiltin(w.Ref) {
 		img, err := findBuiltin(host)
-		if err == nil {
-			err = otherPlatform(img, w)
-		}
-		if err != nil {
-			img.Close()
-			return nil, err
-		}
-		return img, nil
+		return fitting(img, err, w)
 	}
 	switch id, err := fromTransport(w); {
 	case err != nil:
 		return nil, err
 	case id != "":
-		return lookupFitting(host, id, w)
+		img, err := host.Dirs.Lookup(id)
+		return fitting(img, err, w)
 	}
 	img, err := lookupFor(host, w.Ref, w.Platform)
 	if err != nil && !errors.Is(err, storage.ErrNoImage) {
@@ -71,8 +65,8 @@ func fromTransport(w start.Wanted) (id string, err error) {
 	return fromFile(w.Ref, w.Quiet)
 }
 
-func lookupFitting(host container.Host, id string, w start.Wanted) (*storage.Image, error) {
-	img, err := host.Dirs.Lookup(id)
+// fitting gives an image that was looked up only if it is for the platform asked for.
+func fitting(img *storage.Image, err error, w start.Wanted) (*storage.Image, error) {
 	if err == nil {
 		err = otherPlatform(img, w)
 	}
